@@ -1,0 +1,45 @@
+PORT ?= 8000
+VENV ?= .venv
+PY := $(VENV)/bin/python
+export PYTHONUNBUFFERED = 1
+
+.PHONY: run demo test prove check serve
+run: DATABASE := $(DATABASE_URL)
+run: serve
+
+demo: PORT := $(if $(filter file,$(origin PORT)),8001,$(PORT))
+demo: DATABASE := sqlite:///var/demo.sqlite3
+demo: SETUP := --demo
+demo: serve
+
+serve: $(VENV)/.installed .env
+	@DATABASE_URL='$(DATABASE)' $(PY) manage.py setup $(SETUP)
+	@echo "ytops is at http://127.0.0.1:$(PORT)/ (stop it with Ctrl-C)"
+	@DATABASE_URL='$(DATABASE)' exec $(PY) -m gunicorn ytops.wsgi --bind 127.0.0.1:$(PORT) \
+		--workers 2 --threads 4 --log-level warning
+
+test: $(VENV)/.installed
+	@$(PY) -m ytops.tests.run $(ARGS)
+
+prove: $(VENV)/.installed
+	@YTOPS_PROVE=1 $(PY) -m ytops.tests.run $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy .
+	$(VENV)/bin/lint-imports
+	DJANGO_SETTINGS_MODULE=ytops.tests.settings $(PY) manage.py makemigrations --check --dry-run
+
+.env: | $(VENV)/.installed
+	@$(PY) -m ytops.make_env .env
+
+$(VENV)/.installed: requirements.txt requirements-test.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ytops needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	@test -x $(PY) || python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

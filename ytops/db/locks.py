@@ -1,0 +1,32 @@
+"""A lock that holds between processes, by the means of the database at hand."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zlib import crc32
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@contextmanager
+def exclusive(connection: BaseDatabaseWrapper, name: str) -> Iterator[None]:
+    """Hold the lock `name` of this database; waits for whoever has it.
+
+    PostgreSQL: an advisory lock of the session. SQLite: a lock on a file beside the database.
+    Both are gone with the process that held them.
+    """
+    if connection.vendor == "postgresql":
+        number = crc32(name.encode())
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [number])
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
+    else:
+        path = Path(f"{connection.settings_dict['NAME']}.{name}.lock")
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,145 @@
+"""Secrets: text that is encrypted in the database and opaque in Python until it is asked for."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Self
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from fernet_fields.hkdf import derive_fernet_key
+
+from ytops.db import strict_json
+
+MASK = "********"
+TAG = "fernet:"
+# Version byte 0x80, then at least timestamp, IV, one block and HMAC, in base64url.
+# https://github.com/fernet/spec/blob/master/Spec.md
+TOKEN = re.compile(r"gAAAA[A-Za-z0-9_-]{91,}={0,2}")
+
+
+class CannotDecrypt(Exception):
+    """None of FERNET_KEYS opens this secret."""
+
+    def __init__(self) -> None:
+        super().__init__("cannot decrypt: its key is not in FERNET_KEYS")
+
+
+@lru_cache(maxsize=4)
+def _fernets(keys: tuple[str, ...]) -> dict[str, Fernet]:
+    """Key fingerprint → cipher, newest first. The cache is by value: new settings, new ciphers."""
+    return {fingerprint(key): Fernet(derive_fernet_key(key)) for key in keys}
+
+
+def fingerprint(key: str) -> str:
+    """Eight hex digits that name a key of FERNET_KEYS without telling anything about it."""
+    return hashlib.sha256(b"ytops key " + key.encode()).hexdigest()[:8]
+
+
+def ciphers() -> dict[str, Fernet]:
+    keys: Sequence[str] = getattr(settings, "FERNET_KEYS", ())
+    if not keys:
+        raise ImproperlyConfigured("FERNET_KEYS is not set: credentials are encrypted with it.")
+    return _fernets(tuple(keys))
+
+
+class Secret(str):
+    """A handle on ciphertext. As a string it is a mask, so that whatever prints, logs or
+    serializes it prints the mask; only `reveal()` decrypts."""
+
+    __slots__ = ("ciphertext",)
+    ciphertext: bytes
+
+    def __new__(cls, ciphertext: bytes) -> Self:
+        self = super().__new__(cls, MASK)
+        self.ciphertext = ciphertext
+        return self
+
+    @classmethod
+    def encrypt(cls, value: Any) -> Self:
+        newest = next(iter(ciphers().values()))
+        return cls(newest.encrypt(cls._dump(value).encode()))
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """The handle for a handle, for tagged ciphertext as dumpdata writes it, or for plaintext.
+
+        ValueError for text that is tagged as ciphertext and is none: taking it for plaintext
+        would encrypt it a second time.
+        """
+        if isinstance(value, Secret):
+            return cls(value.ciphertext)
+        if isinstance(value, str) and value.startswith(TAG):
+            token = value.removeprefix(TAG)
+            if not TOKEN.fullmatch(token):
+                raise ValueError(
+                    f"begins with {TAG!r} but is not the ciphertext that dumpdata writes"
+                )
+            return cls(token.encode())
+        return cls.encrypt(value)
+
+    @staticmethod
+    def _dump(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"a secret text must be a str, not {type(value).__name__}")
+        return value
+
+    def _decrypted(self) -> str:
+        try:
+            return MultiFernet(list(ciphers().values())).decrypt(self.ciphertext).decode()
+        except InvalidToken:
+            raise CannotDecrypt from None
+
+    def reveal(self) -> Any:
+        """The plaintext, a str; CannotDecrypt if its key is not in FERNET_KEYS."""
+        return self._decrypted()
+
+    reveal.alters_data = True  # type: ignore[attr-defined]  # a template cannot call it
+
+    def tagged(self) -> str:
+        """The ciphertext as text, for dumps: `Secret.of` takes it back."""
+        return TAG + self.ciphertext.decode("ascii", "replace")
+
+    def key_fingerprint(self) -> str:
+        """Which key of FERNET_KEYS opens it; CannotDecrypt if none does."""
+        for name, cipher in ciphers().items():
+            try:
+                cipher.decrypt(self.ciphertext)
+            except InvalidToken:
+                continue
+            return name
+        raise CannotDecrypt
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {MASK}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.ciphertext == other.ciphertext
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.ciphertext)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.ciphertext,)
+
+
+class JSONSecret(Secret):
+    """A secret JSON value: takes and reveals what `json` can carry."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _dump(value: Any) -> str:
+        return json.dumps(value)
+
+    def reveal(self) -> Any:
+        """The JSON value; CannotDecrypt if its key is not in FERNET_KEYS."""
+        return strict_json.parse(self._decrypted())
+
+    reveal.alters_data = True  # type: ignore[attr-defined]

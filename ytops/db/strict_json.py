@@ -1,0 +1,88 @@
+"""JSON that both databases can keep, read without losing anything on the way."""
+
+import json
+import math
+import re
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+DEEPEST = 100
+MOST_DIGITS = 100
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    return int(digits)
+
+
+def parse(text: str) -> Any:
+    """Read JSON; ValueError says what is wrong and where, and never quotes a value.
+
+    Stricter than `json.loads`: a key given twice, NaN and Infinity, numbers without end, and
+    nesting that would exhaust the stack are errors.
+    """
+
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer
+        )
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"not valid JSON at {place}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError(f"nested deeper than {DEEPEST} levels") from None
+
+
+def validate_text(text: str) -> None:
+    """Refuse text that PostgreSQL cannot hold: NUL, and halves of surrogate pairs."""
+    if found := UNSTORABLE.search(text):
+        raise ValidationError(
+            f"Character {found.start() + 1} is U+{ord(found[0]):04X}, which cannot be stored.",
+            code="unstorable",
+        )
+
+
+def validate_storable(value: Any, depth: int = 0) -> None:
+    """Refuse a JSON value that one of the two databases cannot hold."""
+    if depth > DEEPEST:
+        raise ValidationError(f"Nested deeper than {DEEPEST} levels.", code="too_deep")
+    if isinstance(value, str):
+        validate_text(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValidationError("A number is infinite or not a number.", code="not_finite")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            validate_text(name)
+            validate_storable(member, depth + 1)
+    elif isinstance(value, list):
+        for member in value:
+            validate_storable(member, depth + 1)
+
+
+def validate_object(value: Any) -> None:
+    if not isinstance(value, dict):
+        raise ValidationError(
+            'Expected an object, such as {"name": "value"}.', code="not_an_object"
+        )
+
+
+def pretty(value: Any) -> str:
+    """JSON as a person reads it; what no page can show stays escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2) if UNSTORABLE.search(text) else text

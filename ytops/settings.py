@@ -1,0 +1,171 @@
+"""The settings of ytops. What differs between installations comes from the environment or `.env`.
+
+`.env.example` has a line on each variable.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+env = environ.Env()
+ENV_FILE = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+if ENV_FILE.is_file():
+    env.read_env(ENV_FILE)
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False, "": default}
+    text = os.environ.get(name, "").strip().lower()
+    if text not in words:
+        raise ImproperlyConfigured(f"{name} is {text!r}: expected on or off.")
+    return words[text]
+
+
+def words(name: str, default: str = "") -> list[str]:
+    # Not env.list(): it would take a value that begins with "$" for another variable's name.
+    text = os.environ.get(name) or default
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def required(name: str, what: str) -> list[str]:
+    values = words(name)
+    if not values:
+        raise ImproperlyConfigured(
+            f"{name} is not set: {what}. `make run` writes one into .env; "
+            f"elsewhere set it in the environment."
+        )
+    return values
+
+
+def database(url: str) -> dict[str, Any]:
+    """The DATABASES entry for a URL; a relative SQLite path counts from the project's folder."""
+    scheme = url.partition("://")[0]
+    if scheme == "sqlite":
+        name = url.removeprefix("sqlite://").removeprefix("/")
+        if not name:
+            raise ImproperlyConfigured("DATABASE_URL names no file: expected sqlite:///PATH.")
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": str(BASE_DIR / name),
+            "OPTIONS": {
+                # A transaction that reads and then writes cannot lose its lock half way.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+            },
+            "TEST": {"NAME": os.environ.get("TEST_SQLITE_FILE")},
+        }
+    if scheme in {"postgres", "postgresql"}:
+        config: dict[str, Any] = env.db_url_config(url)
+        config["CONN_HEALTH_CHECKS"] = True
+        config.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
+        return config
+    raise ImproperlyConfigured(
+        f"DATABASE_URL begins with {scheme!r}: expected sqlite:///PATH or postgresql://…."
+    )
+
+
+SECRET_KEY = ",".join(required("SECRET_KEY", "Django signs sessions with it"))
+FERNET_KEYS = required("FERNET_KEYS", "credentials are encrypted with it (newest key first)")
+DEBUG = boolean("DEBUG", default=False)
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+DATABASES = {"default": database(os.environ.get("DATABASE_URL") or "sqlite:///var/ytops.sqlite3")}
+
+# Behind a proxy that ends TLS; off for a server on one's own machine, as `make run` writes it.
+HTTPS = boolean("HTTPS", default=True)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+
+INSTALLED_APPS = [
+    "ytops",
+    "ytops.admin.apps.PagesConfig",
+    "ytops.admin.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "dbbackup",
+    "settings_app",
+    "channels_app",
+    "videos_app",
+    "jobs_app",
+    "stats_app",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "ytops.urls"
+WSGI_APPLICATION = "ytops.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+DEFAULT_EXCEPTION_REPORTER_FILTER = "ytops.errors.SecretSafeFilter"
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "dbbackup": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": VAR_DIR / "backups",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+}
+FIXTURE_DIRS = [BASE_DIR / "fixtures"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+}
