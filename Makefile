@@ -16,7 +16,7 @@ serve: $(VENV)/.installed .env
 	@DATABASE_URL='$(DATABASE)' $(PY) manage.py setup $(SETUP)
 	@echo "ytops is at http://127.0.0.1:$(PORT)/ (stop it with Ctrl-C)"
 	@DATABASE_URL='$(DATABASE)' exec $(PY) -m gunicorn ytops.wsgi --bind 127.0.0.1:$(PORT) \
-		--workers 2 --threads 4 --log-level warning
+		--workers 2 --threads 4 --log-level warning --no-control-socket
 
 test: $(VENV)/.installed
 	@$(PY) -m ytops.tests.run $(ARGS)

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class ChannelsConfig(AppConfig):
     name = "channels_app"
     verbose_name = "Channels"
+
+    def ready(self) -> None:
+        from channels_app import panels  # noqa: F401  (registers them)

@@ -7,8 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+django_stubs_ext.monkeypatch()  # ModelAdmin[Channel] and the like at run time
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -96,6 +99,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "django.forms",
     "dbbackup",
     "settings_app",
@@ -144,6 +148,8 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "ytops.errors.SecretSafeFilter"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+# Every time says its zone: what stands in UTC must not be read as a channel's own time.
+DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "j M Y", "H:i T", "j M Y, H:i T"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"

@@ -1,0 +1,110 @@
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from channels_app.credentials import CLIENT_KINDS, kind_of
+from channels_app.models import Channel, Music, TransformationPreset
+from ytops.admin.base import ModelAdmin
+from ytops.admin.display import outside
+from ytops.db.secrets import CannotDecrypt
+
+
+@admin.register(Channel)
+class ChannelAdmin(ModelAdmin[Channel]):
+    list_display = ("name", "is_active", "on_youtube", "has_credentials", "time_zone", "preset")
+    list_filter = ("is_active", ("credentials", admin.EmptyFieldListFilter), "default_preset")
+    list_select_related = ("default_preset",)
+    search_fields = ("name", "youtube_channel_id")
+    autocomplete_fields = ("default_preset",)
+    readonly_fields = ("credentials_kind", "on_youtube", "created_at", "updated_at")
+    actions = ("activate", "deactivate")
+    fieldsets = (
+        (None, {"fields": ("name", "youtube_channel_id", "is_active", "default_preset")}),
+        ("Credentials", {"fields": ("credentials_kind", "credentials")}),
+        ("Schedule", {"fields": ("schedule",)}),
+        ("Settings", {"fields": ("settings", "filters")}),
+        ("More", {"fields": ("metadata", "on_youtube", "created_at", "updated_at")}),
+    )
+
+    @admin.display(description="YouTube", ordering="youtube_channel_id")
+    def on_youtube(self, channel: Channel) -> str:
+        if not channel.youtube_channel_id:
+            return "–"
+        youtube_id = channel.youtube_channel_id
+        return outside(f"https://www.youtube.com/channel/{youtube_id}", youtube_id)
+
+    @admin.display(description="credentials", boolean=True)
+    def has_credentials(self, channel: Channel) -> bool:
+        return channel.credentials is not None
+
+    @admin.display(description="time zone")
+    def time_zone(self, channel: Channel) -> str:
+        return str(channel.schedule.get("timezone", "no schedule"))
+
+    @admin.display(description="default preset", ordering="default_preset__name")
+    def preset(self, channel: Channel) -> object:
+        return channel.default_preset
+
+    @admin.display(description="kept")
+    def credentials_kind(self, channel: Channel) -> str:
+        if channel.credentials is None:
+            return "None: this channel cannot publish."
+        try:
+            kind = kind_of(channel.credentials.reveal())
+        except CannotDecrypt:
+            return "Unknown: they cannot be decrypted."
+        except (ValueError, ValidationError):
+            return "Of a shape that ytops does not know."
+        if kind in CLIENT_KINDS:
+            return f"A client file ({kind}). It alone cannot publish: an authorized_user file can."
+        return "authorized_user"
+
+    @admin.action(description="Activate", permissions=["change"])
+    def activate(self, request: HttpRequest, channels: QuerySet[Channel]) -> None:
+        self.message_user(request, f"{channels.update(is_active=True)} channels are active.")
+
+    @admin.action(description="Deactivate", permissions=["change"])
+    def deactivate(self, request: HttpRequest, channels: QuerySet[Channel]) -> None:
+        self.message_user(request, f"{channels.update(is_active=False)} channels are inactive.")
+
+
+@admin.register(TransformationPreset)
+class TransformationPresetAdmin(ModelAdmin[TransformationPreset]):
+    list_display = ("name", "is_active", "description", "channel_count")
+    list_filter = ("is_active",)
+    search_fields = ("name", "description")
+    fields = ("name", "description", "parameters", "is_active", "created_at", "updated_at")
+    readonly_fields = ("created_at", "updated_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TransformationPreset]:
+        return super().get_queryset(request).annotate(channel_count=Count("channels"))
+
+    @admin.display(description="default of", ordering="channel_count")
+    def channel_count(self, preset: TransformationPreset) -> str:
+        count: int = preset.channel_count  # type: ignore[attr-defined]
+        return f"{count} channel{'' if count == 1 else 's'}"
+
+
+@admin.register(Music)
+class MusicAdmin(ModelAdmin[Music]):
+    list_display = ("title", "artist", "on_spotify", "file_path", "created_at")
+    search_fields = ("title", "artist", "spotify_track_id")
+    fields = (
+        "title",
+        "artist",
+        "spotify_track_id",
+        "file_path",
+        "metadata",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = ("created_at", "updated_at")
+
+    @admin.display(description="Spotify", ordering="spotify_track_id")
+    def on_spotify(self, music: Music) -> SafeString | str:
+        if not music.spotify_track_id:
+            return "–"
+        track = music.spotify_track_id
+        return outside(f"https://open.spotify.com/track/{track}", track)

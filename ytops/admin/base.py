@@ -1,0 +1,81 @@
+"""The ModelAdmin that every table of ytops has."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminURLFieldWidget
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import connection, models
+from django.http import HttpRequest, HttpResponse
+
+from ytops.admin import deletion, panels
+from ytops.admin.forms import EditForm
+from ytops.admin.lists import BoundedChangeList, BoundedPaginator
+
+M = TypeVar("M", bound=models.Model)
+
+
+class ModelAdmin(admin.ModelAdmin[M]):
+    form = EditForm
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    save_on_top = False
+    formfield_overrides = {
+        models.URLField: {"widget": AdminURLFieldWidget, "assume_scheme": "https"},
+    }
+    readonly_on_change: tuple[str, ...] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
+        return BoundedChangeList
+
+    def get_readonly_fields(self, request: HttpRequest, obj: M | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if obj is None else (*fields, *self.readonly_on_change)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> M | None:
+        """As Django's; for a save the row is locked, so that what was compared is overwritten."""
+        queryset = self.get_queryset(request)
+        if request.method == "POST" and connection.in_atomic_block:
+            queryset = queryset.select_for_update(of=("self",))
+        try:
+            return queryset.get(pk=object_id)
+        except (ObjectDoesNotExist, ValidationError, ValueError):
+            return None
+
+    def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:
+        if not change:
+            obj.save()
+        elif changed := set(form.changed_data) & set(form.stored_digests):
+            obj.save(update_fields=changed)
+
+    def get_deleted_objects(self, objs: Iterable[M], request: HttpRequest) -> Any:
+        return deletion.summary(objs, request)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: M | None = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            context["panels"] = panels.on_object(request, obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+
+class ReadOnlyAdmin(ModelAdmin[M]):
+    """For what a machine writes and a person only reads."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False

@@ -1,0 +1,104 @@
+"""The admin's form: writes only what its operator changed, and overwrites nobody unseen."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils.functional import cached_property
+
+from ytops.db.secrets import Secret
+from ytops.db.strict_json import pretty
+
+OPENED = "_opened"
+
+
+def digest(value: Any) -> str:
+    """A short name for a value of a field, equal for what a form shows as equal."""
+    if isinstance(value, Secret):
+        value = value.tagged()
+    elif isinstance(value, models.Model):
+        value = value.pk
+    elif isinstance(value, datetime):
+        value = value.replace(microsecond=0)  # a form's time has none
+    text = json.dumps(value, cls=DjangoJSONEncoder, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class EditForm(forms.ModelForm[Any]):
+    """Carries the digests of the values it was opened with.
+
+    At a save the instance is the locked row. A field whose row value is not the opened one was
+    changed by somebody else meanwhile: if the operator left it alone the row's value stays, and
+    if not, the save is refused with both values shown; saving once more then overwrites.
+    """
+
+    opened_digests: dict[str, str]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.opened_digests = self.stored_digests
+        if self.is_bound:
+            try:
+                posted = json.loads(self.data.get(OPENED, "{}"))
+            except ValueError:
+                posted = None
+            if isinstance(posted, dict):
+                known = self.stored_digests
+                self.opened_digests = known | {k: v for k, v in posted.items() if k in known}
+
+    @cached_property
+    def stored_digests(self) -> dict[str, str]:
+        if self.instance._state.adding:
+            return {}
+        fields = self.instance._meta.concrete_fields
+        return {
+            field.name: digest(field.value_from_object(self.instance))
+            for field in fields
+            if field.name in self.fields
+        }
+
+    @property
+    def opened(self) -> str:
+        """What the page carries, for the comparison at the save."""
+        return json.dumps(self.opened_digests)
+
+    def clean(self) -> dict[str, Any] | None:
+        super().clean()
+        for name, stored in self.stored_digests.items():
+            opened = self.opened_digests[name]
+            if opened == stored or name not in self.cleaned_data:
+                continue
+            entered = digest(self.cleaned_data[name])
+            if entered == opened:
+                self.keep(name)
+            elif entered != stored:
+                self.opened_digests |= {name: stored}
+                self.add_error(name, self.conflict(name))
+        return self.cleaned_data
+
+    def keep(self, name: str) -> None:
+        """Leave this field of the row as somebody else made it."""
+        del self.cleaned_data[name]
+        self.changed_data = [changed for changed in self.changed_data if changed != name]
+
+    def conflict(self, name: str) -> ValidationError:
+        field = self.instance._meta.get_field(name)
+        value = getattr(self.instance, name)
+        if isinstance(value, Secret):
+            shown = "another secret"
+        elif isinstance(field, models.JSONField):
+            shown = pretty(value)
+        elif value is None or value == "":
+            shown = "empty"
+        else:
+            shown = f"“{value}”"
+        return ValidationError(
+            f"Somebody else changed this while you edited it. It is now {shown}. What you entered "
+            "is below: save again to put it in place, or reload the page to drop it.",
+            code="conflict",
+        )

@@ -1,0 +1,6 @@
+from django import template
+
+from ytops.admin.display import pill
+
+register = template.Library()
+register.simple_tag(pill)
