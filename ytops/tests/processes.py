@@ -1,0 +1,74 @@
+"""Real processes of manage.py for tests, and empty databases for them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+# What may stand in the environment of whoever runs the tests, and must not reach the process.
+OURS = ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "YTOPS_CONFIG_FILE")
+
+
+def url_of(name: str) -> str:
+    """The DATABASE_URL of the database `name` (SQLite: a path) on the engine under test."""
+    if connection.vendor == "sqlite":
+        return f"sqlite:////{name.lstrip('/')}"
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+
+
+def environment(**env: str | None) -> dict[str, str]:
+    """The tests' environment with the database under test; None takes a variable away."""
+    values: dict[str, str | None] = {
+        **{name: value for name, value in os.environ.items() if name not in OURS},
+        "ENV_FILE": os.devnull,
+        "DATABASE_URL": url_of(str(connection.settings_dict["NAME"])),
+        "DJANGO_SETTINGS_MODULE": "ytops.settings",
+        **env,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def start(*command: str, **env: str | None) -> subprocess.Popen[str]:
+    """Start Python with this command line in the project's folder; its output is piped."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=settings.BASE_DIR,
+        env=environment(**env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def manage(*args: str, **env: str | None) -> subprocess.CompletedProcess[str]:
+    """Run manage.py to its end, with the project's real settings."""
+    return finish(start("manage.py", *args, **env))
+
+
+@contextmanager
+def scratch_database(folder: Path) -> Iterator[str]:
+    """Yield the DATABASE_URL of an empty database on the engine under test."""
+    name = f"scratch_{uuid4().hex}"
+    if connection.vendor == "sqlite":
+        yield url_of(str(folder / f"{name}.sqlite3"))
+        return
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield url_of(name)
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")

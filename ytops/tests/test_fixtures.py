@@ -1,0 +1,188 @@
+import json
+import subprocess
+import sys
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission
+from django.core.management import call_command
+from django.db.models import F
+from django.test import TestCase
+
+from channels_app.models import Channel, Music, TransformationPreset
+from jobs_app.models import VideoProcessingJob
+from settings_app.models import SystemConfiguration
+from stats_app.models import ChannelStatistics, VideoStatistics
+from videos_app.models import Video
+from ytops.management.fixtures import load_missing
+
+EIGHT = (
+    Channel,
+    TransformationPreset,
+    Music,
+    Video,
+    VideoProcessingJob,
+    ChannelStatistics,
+    VideoStatistics,
+    SystemConfiguration,
+)
+FOLDER = settings.BASE_DIR / "fixtures"
+
+
+def load(name: str) -> None:
+    call_command("loaddata", name, verbosity=0)
+
+
+def counts() -> dict[str, int]:
+    return {model.__name__: model._default_manager.count() for model in (*EIGHT, Group)}
+
+
+def codes(group: str) -> set[str]:
+    permissions = Group.objects.get(name=group).permissions
+    return set(permissions.values_list("codename", flat=True))
+
+
+def every(*actions: str, of: tuple[Any, ...] = EIGHT) -> set[str]:
+    return {f"{action}_{model._meta.model_name}" for action in actions for model in of}
+
+
+def test_the_demo_is_what_its_generator_makes() -> None:
+    command = [sys.executable, str(FOLDER / "make_demo.py")]
+    made = subprocess.run(command, check=True, capture_output=True).stdout
+    shipped = (FOLDER / "demo.json").read_bytes()
+    # Not `==` in the assert: pytest would take minutes to tell the difference.
+    same = made == shipped
+    assert same, "run: python fixtures/make_demo.py > fixtures/demo.json"
+    assert len(shipped) < 2_500_000
+
+
+def test_the_fixtures_carry_no_secret() -> None:
+    for name in ("defaults", "demo"):
+        rows = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+        assert not [row for row in rows if {"credentials", "secret"} & set(row["fields"])]
+
+
+def loads_again_to_the_same(name: str) -> None:
+    before = counts()
+    preset = TransformationPreset.objects.get(name="Square 1:1")
+    preset.save_fields(parameters={"width": 1})
+    load(name)
+    assert counts() == before
+    preset.refresh_from_db()
+    assert preset.parameters["width"] == 1080
+
+
+@pytest.mark.django_db
+def test_loading_the_defaults_again_restores_them_and_doubles_nothing() -> None:
+    load("defaults")
+    loads_again_to_the_same("defaults")
+
+
+@pytest.mark.django_db
+def test_groups() -> None:
+    load("defaults")
+    edited = (Channel, TransformationPreset, Music, Video, VideoProcessingJob)
+    assert codes("Viewers") == every("view")
+    assert codes("Operators") == (
+        every("view")
+        | every("add", "change", "delete", of=edited)
+        | every("delete", of=(ChannelStatistics, VideoStatistics))
+        | every("change", of=(SystemConfiguration,))
+    )
+    assert Permission.objects.count() > len(codes("Operators"))
+
+
+@pytest.mark.django_db
+def test_load_missing_adds_what_is_missing_and_leaves_the_rest_alone() -> None:
+    shipped = load_missing("defaults")
+    assert shipped == TransformationPreset.objects.count() + Group.objects.count()
+    assert load_missing("defaults") == 0
+
+    edited = TransformationPreset.objects.get(name="Square 1:1")
+    edited.save_fields(parameters={"width": 640}, is_active=False)
+    Group.objects.get(name="Viewers").permissions.clear()
+    TransformationPreset.objects.get(name="Landscape 1080p").delete()
+    before = TransformationPreset.objects.filter(pk=edited.pk).values().get()
+
+    assert load_missing("defaults") == 1
+    assert TransformationPreset.objects.filter(pk=edited.pk).values().get() == before
+    assert codes("Viewers") == set()
+    assert TransformationPreset.objects.filter(name="Landscape 1080p").exists()
+
+
+class DemoTests(TestCase):
+    @classmethod
+    def setUpTestData(cls) -> None:
+        load("demo")
+
+    def test_loading_it_again_restores_it_and_doubles_nothing(self) -> None:
+        loads_again_to_the_same("demo")
+
+    def test_every_row_passes_its_own_validation(self) -> None:
+        for model in EIGHT:
+            for row in model._default_manager.all():
+                # The database has checked the rest; a query for each would take a minute.
+                row.full_clean(validate_unique=False, validate_constraints=False)
+
+    def test_every_state_is_there(self) -> None:
+        jobs = VideoProcessingJob.objects
+        assert set(Video.objects.values_list("status", flat=True)) == set(Video.Status)
+        assert set(jobs.values_list("status", flat=True)) == set(VideoProcessingJob.Status)
+        assert set(jobs.values_list("kind", flat=True)) == set(VideoProcessingJob.Kind)
+        assert Channel.objects.filter(is_active=False).count() == 2
+        assert ChannelStatistics.objects.filter(subscriber_count=None).exists()
+        assert VideoStatistics.objects.filter(like_count=None).exists()
+        assert jobs.filter(github_workflow_run_id__gt=2**32).exists()
+        titles = Video.objects.values_list("title", flat=True)
+        assert {"=", "-", "+", "@"} <= {title[0] for title in titles}
+        assert any(len(title) > 250 for title in titles)
+
+    def test_the_history_of_a_video_leads_to_its_status(self) -> None:
+        for video in Video.objects.all():
+            moves = video.processing_history
+            states = ["scraped", *(move["to"] for move in moves)]
+            times = [datetime.fromisoformat(move["at"]) for move in moves]
+            assert [move["from"] for move in moves] == states[:-1]
+            assert states[-1] == video.status
+            assert [video.created_at, *times] == sorted([video.created_at, *times])
+            assert [video.created_at, *times][-1] == video.updated_at
+            assert all(set(move) == {"from", "to", "at", "by", "why"} for move in moves)
+
+    def test_a_published_video_is_known_to_youtube_and_no_other_is(self) -> None:
+        published = Video.objects.published()
+        assert not published.filter(youtube_video_id=None).exists()
+        assert not published.exclude(published_at__gte=F("scheduled_for")).exists()
+        others = Video.objects.exclude(status=Video.Status.PUBLISHED)
+        assert not others.exclude(youtube_video_id=None, published_at=None).exists()
+
+    def test_running_jobs_are_those_of_the_videos_in_work(self) -> None:
+        kinds = {"downloading": "download", "transforming": "transform", "publishing": "publish"}
+        in_work = Video.objects.filter(status__in=kinds)
+        running = VideoProcessingJob.objects.running()
+        assert {(video.pk, kinds[video.status]) for video in in_work} == set(
+            running.values_list("video_id", "kind")
+        )
+        assert not running.filter(lease_token=None).exists()
+        assert not running.filter(lease_expires_at=None).exists()
+        assert not running.filter(worker="").exists()
+        assert not running.filter(channel__is_active=False).exists()
+        assert max(Counter(running.values_list("channel_id", flat=True)).values()) == 1
+
+    def test_jobs_are_at_peace_with_their_videos(self) -> None:
+        jobs = VideoProcessingJob.objects
+        assert not jobs.exclude(channel=F("video__channel")).exists()
+        assert not jobs.exclude(status="running").exclude(lease_token=None).exists()
+        assert not jobs.failed().filter(error_message="").exists()
+        waiting = set(jobs.queued().values_list("kind", "video__status"))
+        assert waiting == {
+            ("download", "scraped"),
+            ("transform", "downloaded"),
+            ("publish", "transformed"),
+        }
+        assert set(jobs.failed().values_list("video__status", flat=True)) == {
+            "failed",
+            "needs_review",
+        }
