@@ -1,6 +1,6 @@
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -72,19 +72,11 @@ class ChannelAdmin(ModelAdmin[Channel]):
 
 @admin.register(TransformationPreset)
 class TransformationPresetAdmin(ModelAdmin[TransformationPreset]):
-    list_display = ("name", "is_active", "description", "channel_count")
+    list_display = ("name", "is_active", "description")
     list_filter = ("is_active",)
     search_fields = ("name", "description")
     fields = ("name", "description", "parameters", "is_active", "created_at", "updated_at")
     readonly_fields = ("created_at", "updated_at")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[TransformationPreset]:
-        return super().get_queryset(request).annotate(channel_count=Count("channels"))
-
-    @admin.display(description="default of", ordering="channel_count")
-    def channel_count(self, preset: TransformationPreset) -> str:
-        count: int = preset.channel_count  # type: ignore[attr-defined]
-        return f"{count} channel{'' if count == 1 else 's'}"
 
 
 @admin.register(Music)

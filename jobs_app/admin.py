@@ -33,8 +33,6 @@ class VideoProcessingJobAdmin(ModelAdmin[VideoProcessingJob]):
         "video",
         "channel",
         "tries",
-        "priority",
-        "worker",
         "run_at",
         "finished_at",
     )

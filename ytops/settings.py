@@ -148,8 +148,7 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "ytops.errors.SecretSafeFilter"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
-# Every time says its zone: what stands in UTC must not be read as a channel's own time.
-DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "j M Y", "H:i T", "j M Y, H:i T"
+FORMAT_MODULE_PATH = ["ytops.formats"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminURLFieldWidget
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import connection, models
+from django.db import IntegrityError, connection, models
 from django.http import HttpRequest, HttpResponse
 
 from ytops.admin import deletion, panels
@@ -20,7 +20,7 @@ class ModelAdmin(admin.ModelAdmin[M]):
     form = EditForm
     paginator = BoundedPaginator
     show_full_result_count = False
-    save_on_top = False
+    show_facets = admin.ShowFacets.NEVER  # each would count its whole table
     formfield_overrides = {
         models.URLField: {"widget": AdminURLFieldWidget, "assume_scheme": "https"},
     }
@@ -53,6 +53,20 @@ class ModelAdmin(admin.ModelAdmin[M]):
 
     def get_deleted_objects(self, objs: Iterable[M], request: HttpRequest) -> Any:
         return deletion.summary(objs, request)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            # Somebody's row came between our check and our write. Rolled back; checked again,
+            # it becomes a message in the form.
+            return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(
         self,

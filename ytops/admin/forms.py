@@ -81,6 +81,16 @@ class EditForm(forms.ModelForm[Any]):
                 self.add_error(name, self.conflict(name))
         return self.cleaned_data
 
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        # Django leaves out the constraints that have a field which the page does not show.
+        try:
+            self.instance.validate_constraints()
+        except ValidationError as error:
+            self.add_error(None, error.messages)
+
     def keep(self, name: str) -> None:
         """Leave this field of the row as somebody else made it."""
         del self.cleaned_data[name]

@@ -1,0 +1,79 @@
+"""Posts a page of the admin as a browser does: what the form shows, and what was changed in it."""
+
+from html.parser import HTMLParser
+from typing import Any
+
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+
+def url(what: Model | type[Model], page: str) -> str:
+    options = what._meta
+    args = [what.pk] if isinstance(what, Model) else []
+    return reverse(f"admin:{options.app_label}_{options.model_name}_{page}", args=args)
+
+
+class _Inputs(HTMLParser):
+    """The successful controls of a page's change form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+        self.textarea: str | None = None
+        self.select: str | None = None
+        self.inside = False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attributes}
+        if tag == "form":
+            self.inside = given.get("id", "").endswith("_form")
+        name = given.get("name")
+        if not self.inside:
+            return
+        if tag == "input" and name and given.get("type") != "submit":
+            if given.get("type") != "checkbox":
+                self.values[name] = given.get("value", "")
+            elif "checked" in given:
+                self.values[name] = given.get("value", "on")
+        elif tag == "textarea" and name:
+            self.textarea, self.values[name] = name, ""
+        elif tag == "select" and name:
+            self.select, self.values[name] = name, ""
+        elif tag == "option" and self.select and "selected" in given:
+            self.values[self.select] = given.get("value", "")
+
+    def handle_data(self, data: str) -> None:
+        if self.textarea:
+            self.values[self.textarea] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea" and self.textarea:
+            self.values[self.textarea] = self.values[self.textarea].removeprefix("\n")
+            self.textarea = None
+        elif tag == "select":
+            self.select = None
+        elif tag == "form":
+            self.inside = False
+
+
+def inputs(html: str) -> dict[str, str]:
+    parser = _Inputs()
+    parser.feed(html)
+    parser.values.pop("csrfmiddlewaretoken", None)
+    return parser.values
+
+
+def opened(client: Client, what: Model | type[Model]) -> dict[str, str]:
+    """The values of the form as it is when its page is opened."""
+    page = "change" if isinstance(what, Model) else "add"
+    return inputs(client.get(url(what, page)).content.decode())
+
+
+def post(
+    client: Client, what: Model | type[Model], values: dict[str, str], **changes: Any
+) -> HttpResponse:
+    page = "change" if isinstance(what, Model) else "add"
+    data = {name: value for name, value in (values | changes).items() if value is not None}
+    return client.post(url(what, page), data)  # type: ignore[return-value]

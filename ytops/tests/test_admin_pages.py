@@ -1,0 +1,229 @@
+"""Every page of the admin: it opens, and asks the database no more as its table grows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from channels_app.models import Channel, Music, TransformationPreset
+from jobs_app.models import VideoProcessingJob
+from settings_app.models import SystemConfiguration
+from stats_app.models import ChannelStatistics, VideoStatistics
+from videos_app.models import Video
+from ytops.admin import lists
+from ytops.tests.admin_client import url
+from ytops.tests.examples import one_of_each
+
+Count = Callable[[str], int]
+
+# Two of each are the session and its user; lists count once and read once, and then come what
+# their filters and the drill-down by date offer.
+LISTS: dict[type[Model], int] = {
+    TransformationPreset: 4,
+    Music: 4,
+    Channel: 5,
+    Video: 8,
+    VideoProcessingJob: 7,
+    ChannelStatistics: 7,
+    VideoStatistics: 7,
+    SystemConfiguration: 4,
+}
+# A video's page has its jobs and statistics; a channel's page counts by state and draws.
+PAGES: dict[type[Model], int] = {
+    TransformationPreset: 3,
+    Music: 3,
+    Channel: 20,
+    Video: 8,
+    VideoProcessingJob: 5,
+    ChannelStatistics: 4,
+    VideoStatistics: 4,
+    SystemConfiguration: 3,
+}
+READ_ONLY = (ChannelStatistics, VideoStatistics)
+
+
+@pytest.fixture
+def queries(page_of: Client) -> Count:
+    def count(address: str) -> int:
+        page_of.get(address)  # what a process asks but once, such as its content types
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            response = page_of.get(address)
+        assert response.status_code == 200
+        # The pool's health check of PostgreSQL is no query of ours.
+        return sum(query["sql"] not in ("", "SELECT 1") for query in captured.captured_queries)
+
+    return count
+
+
+@pytest.mark.parametrize("model", LISTS, ids=lambda model: model.__name__)
+def test_a_list_asks_as_often_for_many_rows_as_for_two(model: type[Model], queries: Count) -> None:
+    for number in range(2):
+        one_of_each(number)
+    few = queries(url(model, "changelist"))
+    for number in range(2, 12):
+        one_of_each(number)
+    assert few == queries(url(model, "changelist")) == LISTS[model]
+
+
+@pytest.mark.parametrize("model", PAGES, ids=lambda model: model.__name__)
+def test_an_object_page_asks_a_fixed_number_of_times(model: type[Model], queries: Count) -> None:
+    rows = one_of_each()
+    for number in range(1, 5):
+        one_of_each(number)
+    assert queries(url(rows[model], "change")) == PAGES[model]
+
+
+@pytest.mark.parametrize("model", [m for m in PAGES if m not in READ_ONLY])
+def test_an_add_page_opens(model: type[Model], queries: Count) -> None:
+    assert queries(url(model, "add")) == 2
+
+
+@pytest.mark.parametrize("page", ["history", "delete"])
+@pytest.mark.parametrize("model", [m for m in PAGES if m not in READ_ONLY])
+def test_history_and_delete_pages_open(model: type[Model], page: str, page_of: Client) -> None:
+    assert page_of.get(url(one_of_each()[model], page)).status_code == 200
+
+
+@pytest.mark.parametrize("model", READ_ONLY)
+@pytest.mark.parametrize("page", ["add", "delete"])
+def test_statistics_are_read_only(model: type[Model], page: str, page_of: Client) -> None:
+    row = one_of_each()[model]
+    assert page_of.get(url(model if page == "add" else row, page)).status_code == 403
+    assert page_of.post(url(row, "change"), {"view_count": "9"}).status_code == 403
+    assert b'name="_save"' not in page_of.get(url(row, "change")).content
+
+
+@pytest.mark.parametrize("term", ["pie", "0", "\x00", "'; --", "%", "😀", "2" * 40])
+@pytest.mark.parametrize("model", LISTS, ids=lambda model: model.__name__)
+def test_a_search_for_anything_opens(model: type[Model], term: str, page_of: Client) -> None:
+    one_of_each()
+    response = page_of.get(url(model, "changelist"), {"q": term})
+    assert response.status_code == 200
+
+
+def test_a_job_is_found_by_its_github_run(page_of: Client) -> None:
+    job = one_of_each()[VideoProcessingJob]
+    job.github_workflow_run_id = 12_345_678_901
+    job.save()
+    found = page_of.get(url(VideoProcessingJob, "changelist"), {"q": "12345678901"})
+    assert b"1 processing job" in found.content
+    other = page_of.get(url(VideoProcessingJob, "changelist"), {"q": "12345678902"})
+    assert b"0 processing jobs" in other.content
+
+
+def test_the_index_asks_a_fixed_number_of_times(queries: Count) -> None:
+    for number in range(2):
+        one_of_each(number)
+    few = queries("/admin/")
+    for number in range(2, 8):
+        one_of_each(number)
+    assert few == queries("/admin/") == 24
+
+
+def test_the_index_shows_the_fleet(page_of: Client) -> None:
+    made = one_of_each()
+    Video.objects.filter(pk=made[Video].pk).update(status="failed")
+    html = page_of.get("/admin/").content.decode()
+    for words in ("Waiting for a person", "A pie", "Cooking 0", "5,000,000,000"):
+        assert words in html
+
+
+def test_a_viewer_sees_and_changes_nothing(client: Client, db: Any) -> None:
+    call_command("loaddata", "defaults", verbosity=0)
+    viewer = User.objects.create_user("viewer", password="x", is_staff=True)
+    viewer.groups.add(Group.objects.get(name="Viewers"))
+    client.force_login(viewer)
+    row = one_of_each()[Channel]
+    page = client.get(url(row, "change")).content
+    assert b"Cooking 0" in page
+    assert b'name="_save"' not in page
+    assert client.post(url(row, "change"), {"name": "x"}).status_code == 403
+    assert client.get(url(row, "delete")).status_code == 403
+
+
+def test_a_panel_needs_its_permission(client: Client, db: Any) -> None:
+    made = one_of_each()
+    staff = User.objects.create_user("staff", password="x", is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_video"))
+    client.force_login(staff)
+    page = client.get(url(made[Video], "change")).content.decode()
+    assert "<h2>Jobs</h2>" not in page
+    assert "no disk" not in page
+    index = client.get("/admin/").content.decode()
+    assert "Waiting for a person" in index
+    assert "Audience" not in index
+
+
+def test_a_count_stops_at_its_bound(page_of: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists.bounded_count, "__defaults__", (3,))
+    for number in range(5):
+        one_of_each(number)
+    html = page_of.get(url(Video, "changelist")).content.decode()
+    assert "more than 3 videos" in " ".join(html.split())
+    assert "2026" not in html.partition("changelist-search")[2].partition("<form")[0]
+
+
+def test_deleting_a_channel_counts_what_goes_with_it(page_of: Client) -> None:
+    channel = one_of_each()[Channel]
+    html = page_of.get(url(channel, "delete")).content.decode()
+    for words in ("Videos: 1", "Processing jobs: 1", "Channel statistics: 1"):
+        assert words in html
+    page_of.post(url(channel, "delete"), {"post": "yes"})
+    assert not Video.objects.exists()
+    assert not ChannelStatistics.objects.exists()
+
+
+def test_an_operator_may_delete_a_channel_with_its_statistics(client: Client, db: Any) -> None:
+    call_command("loaddata", "defaults", verbosity=0)
+    member = User.objects.create_user("member", password="x", is_staff=True)
+    member.groups.add(Group.objects.get(name="Operators"))
+    client.force_login(member)
+    channel = one_of_each()[Channel]
+    assert client.post(url(channel, "delete"), {"post": "yes"}).status_code == 302
+    assert not Channel.objects.exists()
+
+
+def test_without_the_permission_for_what_goes_along_nothing_is_deleted(
+    client: Client, db: Any
+) -> None:
+    member = User.objects.create_user("member", password="x", is_staff=True)
+    member.user_permissions.set(
+        Permission.objects.filter(codename__in=["view_channel", "delete_channel"])
+    )
+    client.force_login(member)
+    channel = one_of_each()[Channel]
+    assert client.post(url(channel, "delete"), {"post": "yes"}).status_code == 403
+    assert Channel.objects.exists()
+
+
+def test_the_processing_history_is_a_timeline(page_of: Client) -> None:
+    made = one_of_each()[Video]
+    entry = {"from": "scraped", "to": "failed", "at": "2026-03-01T12:00:00+00:00", "why": "<b>"}
+    Video.objects.filter(pk=made.pk).update(processing_history=[entry, "odd", {"to": 3}])
+    html = page_of.get(url(made, "change")).content.decode()
+    assert "scraped → failed" in html
+    assert "1 Mar 2026, 12:00 UTC" in html
+    assert "&lt;b&gt;" in html
+
+
+@pytest.mark.parametrize("model", [Channel, Music, TransformationPreset, Video])
+def test_autocomplete_answers(model: type[Model], page_of: Client) -> None:
+    one_of_each()
+    fields: dict[type[Model], tuple[str, str, str]] = {
+        Channel: ("videos_app", "video", "channel"),
+        Music: ("videos_app", "video", "music"),
+        TransformationPreset: ("channels_app", "channel", "default_preset"),
+        Video: ("jobs_app", "videoprocessingjob", "video"),
+    }
+    app, name, field = fields[model]
+    query = {"app_label": app, "model_name": name, "field_name": field, "term": ""}
+    answer = page_of.get("/admin/autocomplete/", query).json()
+    assert len(answer["results"]) == 1

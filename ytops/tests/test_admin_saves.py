@@ -1,0 +1,261 @@
+"""Saves of the admin: only what was changed is written, nobody is overwritten unseen."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from channels_app.models import Channel, Music, TransformationPreset
+from jobs_app.models import VideoProcessingJob
+from settings_app.models import SystemConfiguration
+from videos_app.models import Video
+from ytops.tests.admin_client import inputs, opened, post, url
+from ytops.tests.examples import channel, one_of_each, video
+
+
+def form_of(response: Any) -> Any:
+    return response.context["adminform"].form
+
+
+def errors(response: Any) -> str:
+    assert response.status_code == 200, "the form was accepted"
+    return json.dumps(form_of(response).errors.get_json_data(), ensure_ascii=False)
+
+
+def test_a_save_writes_only_the_changed_column(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    with CaptureQueriesContext(connection) as captured:
+        assert post(page_of, row, form, name="Baking").status_code == 302
+    update = next(q["sql"] for q in captured if q["sql"].startswith('UPDATE "channels"'))
+    columns = re.findall(r'"(\w+)" = ', update.partition(" WHERE ")[0])
+    assert sorted(columns) == ["name", "updated_at"]
+
+
+def test_a_save_without_a_change_writes_nothing(page_of: Client) -> None:
+    row = channel()
+    assert post(page_of, row, opened(page_of, row)).status_code == 302
+    before = row.updated_at
+    row.refresh_from_db()
+    assert row.updated_at == before
+
+
+def test_what_somebody_else_changed_stays(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(is_active=False, settings={"publish.privacy": "x"})
+    assert post(page_of, row, form, name="Baking").status_code == 302
+    row.refresh_from_db()
+    assert (row.name, row.is_active, row.settings) == ("Baking", False, {"publish.privacy": "x"})
+
+
+def test_a_field_that_both_changed_is_refused_with_both_values(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(name="Theirs")
+    refused = post(page_of, row, form, name="Ours")
+    assert "“Theirs”" in refused.content.decode()
+    assert 'value="Ours"' in refused.content.decode()
+    assert "changed this while you edited" in errors(refused)
+    row.refresh_from_db()
+    assert row.name == "Theirs"
+
+
+def test_a_conflict_refuses_the_whole_save(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(name="Theirs")
+    post(page_of, row, form, name="Ours", youtube_channel_id="UC" + "x" * 22)
+    row.refresh_from_db()
+    assert row.youtube_channel_id is None
+
+
+def test_saving_again_after_a_conflict_overwrites(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(name="Theirs")
+    refused = post(page_of, row, form, name="Ours")
+    assert post(page_of, row, inputs(refused.content.decode())).status_code == 302
+    row.refresh_from_db()
+    assert row.name == "Ours"
+
+
+def test_a_third_change_after_a_conflict_is_a_conflict_again(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(name="Theirs")
+    refused = post(page_of, row, form, name="Ours")
+    Channel.objects.filter(pk=row.pk).update(name="A third")
+    assert "A third" in errors(post(page_of, row, inputs(refused.content.decode())))
+
+
+def test_the_same_change_by_both_is_no_conflict(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(name="Same")
+    assert post(page_of, row, form, name="Same").status_code == 302
+
+
+def test_an_error_elsewhere_does_not_forget_what_was_opened(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(is_active=False)
+    refused = post(page_of, row, form, name="Baking", schedule="{")
+    again = inputs(refused.content.decode()) | {"schedule": form["schedule"]}
+    assert post(page_of, row, again).status_code == 302
+    row.refresh_from_db()
+    assert (row.name, row.is_active) == ("Baking", False)
+
+
+def test_json_that_both_changed_shows_theirs(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(settings={"publish.posts_per_day": 4})
+    refused = post(page_of, row, form, settings='{"publish.posts_per_day": 5}')
+    assert "publish.posts_per_day" in errors(refused)
+    assert "4" in errors(refused)
+
+
+def test_a_secret_that_both_replaced_is_refused_without_showing_either(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    theirs = {"client_id": "a", "client_secret": "their-plaintext", "refresh_token": "b"}
+    Channel.objects.filter(pk=row.pk).update(credentials=theirs)
+    ours = json.dumps(theirs | {"client_secret": "our-plaintext"})
+    refused = post(page_of, row, form, credentials=ours)
+    assert "another secret" in errors(refused)
+    assert "our-plaintext" not in refused.content.decode()
+    assert "their-plaintext" not in refused.content.decode()
+
+
+def test_a_relation_that_both_changed_is_refused_by_name(page_of: Client) -> None:
+    rows = one_of_each()
+    other = TransformationPreset.objects.create(name="Theirs")
+    ours = TransformationPreset.objects.create(name="Ours")
+    form = opened(page_of, rows[Channel])
+    Channel.objects.update(default_preset=other)
+    refused = post(page_of, rows[Channel], form, default_preset=str(ours.pk))
+    assert "“Theirs”" in refused.content.decode()
+
+
+def test_times_with_fractions_of_a_second_are_not_taken_for_changed(page_of: Client) -> None:
+    row = video(scheduled_for=datetime(2026, 12, 1, 18, 0, 0, 123456, tzinfo=UTC))
+    form = opened(page_of, row)
+    Video.objects.filter(pk=row.pk).update(title="Theirs")
+    assert post(page_of, row, form).status_code == 302
+    row.refresh_from_db()
+    assert row.title == "Theirs"
+    assert row.scheduled_for == datetime(2026, 12, 1, 18, 0, 0, 123456, tzinfo=UTC)
+
+
+def test_a_row_deleted_meanwhile_says_so(page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row)
+    row.delete()
+    response = page_of.post(url(row, "change"), form, follow=True)
+    assert "doesn’t exist" in response.content.decode()
+
+
+BAD = {
+    "schedule": [
+        ("{", "not valid JSON at line 1, column 2"),
+        ('{"timezone": "Europe/Berln", "slots": {}}', "Europe/Berlin"),
+        ('{"timezone": "UTC", "slots": {"tue": ["25:00"]}}', "25:00"),
+        ('{"timezone": "UTC", "slots": {}, "jiter": 3}', "jiter"),
+        ("[]", "Expected an object"),
+        ('{"a": 1, "a": 2}', "stands twice"),
+        ('{"a": "\\u0000"}', "U+0000"),
+        ('{"a": "\\ud800"}', "U+D800"),
+        ('{"a": NaN}', "NaN"),
+        ('{"a": 1e999}', "too large"),
+        ('{"a": ' + "[" * 5000 + "]" * 5000 + "}", "deeper than"),
+        ('{"a": ' + "1" * 5000 + "}", "digits"),
+    ],
+    "settings": [('{"publish.posts_per_day": null}', "null"), ("3", "Expected an object")],
+    "youtube_channel_id": [("UCshort", "22 letters"), ("UC" + "é" * 22, "22 letters")],
+    "credentials": [
+        ("{", "not valid JSON"),
+        ('{"client_id": "a", "client_secret": "b"}', "refresh_token"),
+        ('{"type": "service_account"}', "authorized_user"),
+        ('{"unsupported": {}}', "no credentials that ytops knows"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "expected"),
+    [(field, typed, words) for field, cases in BAD.items() for typed, words in cases],
+)
+def test_bad_input_gets_a_message_beside_its_field_and_stays(
+    field: str, typed: str, expected: str, page_of: Client
+) -> None:
+    row = channel()
+    refused = post(page_of, row, opened(page_of, row), **{field: typed, "name": "Kept"})
+    assert expected in str(form_of(refused).errors[field])
+    shown = inputs(refused.content.decode())
+    assert shown["name"] == "Kept"
+    assert shown[field] == ("" if field == "credentials" else typed)
+    row.refresh_from_db()
+    assert row.name == "Cooking"
+
+
+def test_every_table_can_be_added_to_by_form(page_of: Client) -> None:
+    rows = one_of_each()
+    added = {
+        Channel: {"name": "New"},
+        TransformationPreset: {"name": "New", "is_active": "on"},
+        Music: {"title": "New"},
+        Video: {"channel": str(rows[Channel].pk), "source_url": "example.org/new"},
+        SystemConfiguration: {"key": "a.new_one", "value": "false"},
+        VideoProcessingJob: {"video": str(rows[Video].pk), "kind": "transform"},
+    }
+    for model, values in added.items():
+        response = post(page_of, model, opened(page_of, model), **values)
+        assert response.status_code == 302, errors(response)
+        assert model._default_manager.count() == 2
+    assert SystemConfiguration.objects.get(key="a.new_one").value is False
+    assert Video.objects.filter(source_url="https://example.org/new").exists()
+
+
+def test_a_job_takes_the_channel_of_its_video(page_of: Client) -> None:
+    rows = one_of_each()
+    values = {"video": str(rows[Video].pk), "kind": "publish"}
+    post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
+    assert VideoProcessingJob.objects.get(kind="publish").channel == rows[Channel]
+
+
+def test_no_job_is_added_for_a_published_video(page_of: Client) -> None:
+    made = video(status="published")
+    values = {"video": str(made.pk), "kind": "publish"}
+    refused = post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
+    assert "is published" in errors(refused)
+
+
+def test_a_second_live_job_is_refused_in_words(page_of: Client) -> None:
+    rows = one_of_each()
+    values = {"video": str(rows[Video].pk), "kind": "publish"}
+    post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
+    refused = post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
+    assert "live job of this kind" in errors(refused)
+
+
+def test_actions_switch_channels_on_and_off(page_of: Client) -> None:
+    row = channel()
+    for action, active in (("deactivate", False), ("activate", True)):
+        data = {"action": action, "_selected_action": [str(row.pk)]}
+        page_of.post(url(Channel, "changelist"), data)
+        row.refresh_from_db()
+        assert row.is_active is active
+
+
+def test_many_videos_are_deleted_by_action(page_of: Client) -> None:
+    row = one_of_each()[Video]
+    data = {"action": "delete_selected", "_selected_action": [str(row.pk)]}
+    assert "Processing jobs: 1" in page_of.post(url(Video, "changelist"), data).content.decode()
+    page_of.post(url(Video, "changelist"), data | {"post": "yes"})
+    assert not Video.objects.exists()
