@@ -3,8 +3,6 @@ from uuid import UUID
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import CheckConstraint, Q
-from django.db.models.functions import Length
-from django.db.models.lookups import Exact
 
 from channels_app.credentials import validate_credentials
 from channels_app.schedule import default_schedule, validate_schedule
@@ -13,6 +11,7 @@ from ytops.db.constraints import json_shapes, starts_with, text_lengths
 from ytops.db.fields import JSONObjectField, SecretJSONField
 from ytops.db.models import BaseModel, BaseQuerySet
 from ytops.db.nearest import nearest
+from ytops.db.strict_json import UNSTORABLE
 
 YOUTUBE_CHANNEL_ID = RegexValidator(
     r"\AUC[A-Za-z0-9_-]{22}\Z",
@@ -51,7 +50,7 @@ class TransformationPreset(BaseModel):
         db_table = "transformation_presets"
         ordering = ["name"]
         constraints = [
-            text_lengths("transformation_presets", name=(1, 100)),
+            text_lengths("transformation_presets", name=(1, 100), description=(0, None)),
             json_shapes("transformation_presets", parameters="{"),
         ]
 
@@ -114,9 +113,12 @@ class ChannelQuerySet(BaseQuerySet["Channel"]):
 
         DoesNotExist names the nearest known name; MultipleObjectsReturned names the ids.
         """
-        pk = _uuid(text)
-        same = Q(name=text) | Q(youtube_channel_id=text)
-        found = list(self.filter(Q(pk=pk) if pk else same).order_by("pk")[:10])
+        found: list[Channel] = []
+        if pk := _uuid(text):
+            found = list(self.filter(pk=pk))
+        if not found and not UNSTORABLE.search(text):
+            same = Q(name=text) | Q(youtube_channel_id=text)
+            found = list(self.filter(same).order_by("pk")[:10])
         if not found:
             near = nearest(text, self.order_by("name").values_list("name", flat=True))
             hint = f' The nearest name is "{near}".' if near else ""
@@ -156,8 +158,8 @@ class Channel(BaseModel):
     )
     settings = JSONObjectField(
         validators=[validate_settings],
-        help_text='Overrides for this channel by setting key, such as {"publish.posts_per_day": 3}. '
-        "What is not here is inherited.",
+        help_text="Overrides for this channel by setting key, such as "
+        '{"publish.posts_per_day": 3}. What is not here is inherited.',
     )
     schedule = JSONObjectField(
         default=default_schedule,
@@ -178,12 +180,12 @@ class Channel(BaseModel):
         ordering = ["name"]
         indexes = [models.Index(fields=["name"], name="channels_by_name")]
         constraints = [
-            text_lengths("channels", name=(1, 200)),
+            text_lengths("channels", name=(1, 200), youtube_channel_id=(24, 24)),
             json_shapes("channels", settings="{", schedule="{", filters="{", metadata="{"),
             CheckConstraint(
-                condition=Q(Exact(Length("youtube_channel_id"), 24))
-                & starts_with("youtube_channel_id", "UC"),
+                condition=starts_with("youtube_channel_id", "UC"),
                 name="channels_youtube_channel_id_shape",
+                violation_error_message=str(YOUTUBE_CHANNEL_ID.message),
             ),
         ]
 

@@ -7,11 +7,13 @@ from django.utils import timezone
 
 from channels_app.models import Channel
 from videos_app.models import Video
-from ytops.db.constraints import json_shapes, one_of, text_lengths
+from ytops.db.constraints import between, in_range, json_shapes, one_of, text_lengths
 from ytops.db.fields import JSONObjectField
 from ytops.db.models import BaseModel, BaseQuerySet
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+MOST_ATTEMPTS = 32_767
+LONGEST_BACKOFF = 2_147_483_647
 
 
 class JobStatus(models.TextChoices):
@@ -53,13 +55,18 @@ class VideoProcessingJob(BaseModel):
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
     priority = models.SmallIntegerField(
         default=0,
+        validators=between(LOWEST_PRIORITY, HIGHEST_PRIORITY),
         help_text=f"From {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}; the highest runs first.",
     )
     run_at = models.DateTimeField(default=timezone.now, help_text="Not before this time.")
-    attempts = models.PositiveSmallIntegerField(default=0)
-    max_attempts = models.PositiveSmallIntegerField(default=5)
-    backoff_seconds = models.PositiveIntegerField(default=60)
-    progress = models.PositiveSmallIntegerField(default=0, help_text="Per cent.")
+    attempts = models.PositiveSmallIntegerField(default=0, validators=between(0, MOST_ATTEMPTS))
+    max_attempts = models.PositiveSmallIntegerField(default=5, validators=between(1, MOST_ATTEMPTS))
+    backoff_seconds = models.PositiveIntegerField(
+        default=60, validators=between(0, LONGEST_BACKOFF)
+    )
+    progress = models.PositiveSmallIntegerField(
+        default=0, validators=between(0, 100), help_text="Per cent."
+    )
     worker = models.CharField(max_length=200, blank=True)
     lease_token = models.UUIDField(null=True, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
@@ -92,21 +99,17 @@ class VideoProcessingJob(BaseModel):
             ),
             one_of("jobs", "kind", JobKind.values),
             one_of("jobs", "status", JobStatus.values),
-            text_lengths("jobs", worker=(0, 200)),
+            text_lengths("jobs", worker=(0, 200), error_message=(0, None)),
             json_shapes("jobs", result="{"),
+            in_range("jobs", "priority", LOWEST_PRIORITY, HIGHEST_PRIORITY),
+            in_range("jobs", "attempts", 0, MOST_ATTEMPTS),
+            in_range("jobs", "max_attempts", 1, MOST_ATTEMPTS),
+            in_range("jobs", "backoff_seconds", 0, LONGEST_BACKOFF),
+            in_range("jobs", "progress", 0, 100),
             CheckConstraint(
-                condition=Q(priority__gte=LOWEST_PRIORITY, priority__lte=HIGHEST_PRIORITY),
-                name="jobs_priority_in_bounds",
-            ),
-            CheckConstraint(
-                condition=Q(progress__gte=0, progress__lte=100), name="jobs_progress_is_per_cent"
-            ),
-            CheckConstraint(
-                condition=Q(attempts__gte=0, max_attempts__gte=1, backoff_seconds__gte=0),
-                name="jobs_attempts_in_bounds",
-            ),
-            CheckConstraint(
-                condition=Q(github_workflow_run_id__gt=0), name="jobs_github_run_is_positive"
+                condition=Q(github_workflow_run_id__gt=0),
+                name="jobs_github_run_is_positive",
+                violation_error_message="A GitHub run id is greater than 0.",
             ),
             CheckConstraint(
                 condition=Q(finished_at__gte=F("started_at")),
@@ -119,7 +122,8 @@ class VideoProcessingJob(BaseModel):
         return f"{self.get_kind_display()}, {self.get_status_display()}"
 
     def clean(self) -> None:
-        if self.video_id and self.channel_id and self.video.channel_id != self.channel_id:
+        video = Video.objects.filter(pk=self.video_id).first()
+        if video and self.channel_id and video.channel_id != self.channel_id:
             raise ValidationError({"channel": "The video belongs to another channel."})
 
     def save(self, **options: Any) -> None:

@@ -1,6 +1,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import UniqueConstraint
 from django.utils import timezone
@@ -17,7 +18,11 @@ def count(verbose_name: str) -> Any:
     https://developers.google.com/youtube/v3/docs/channels#statistics
     """
     return models.BigIntegerField(
-        verbose_name, null=True, blank=True, help_text="Empty means: not known."
+        verbose_name,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Empty means: not known.",
     )
 
 

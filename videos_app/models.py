@@ -2,9 +2,7 @@ from typing import Any
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import CheckConstraint, Q, UniqueConstraint
-from django.db.models.functions import Length
-from django.db.models.lookups import Exact
+from django.db.models import UniqueConstraint
 
 from channels_app.models import Channel, ChannelQuerySet, Music, TransformationPreset
 from ytops.db.constraints import json_shapes, one_of, text_lengths
@@ -101,12 +99,8 @@ class Video(BaseModel):
                 violation_error_message="Another video of this channel is scheduled for that time.",
             ),
             one_of("videos", "status", VideoStatus.values),
-            text_lengths("videos", source_url=(1, 600), title=(0, 500)),
+            text_lengths("videos", source_url=(1, 600), title=(0, 500), youtube_video_id=(11, 11)),
             json_shapes("videos", metadata="{", processing_history="["),
-            CheckConstraint(
-                condition=Q(Exact(Length("youtube_video_id"), 11)),
-                name="videos_youtube_video_id_shape",
-            ),
         ]
 
     def __str__(self) -> str:

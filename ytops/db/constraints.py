@@ -1,22 +1,34 @@
 """CHECK constraints in SQL that SQLite and PostgreSQL both have built in.
 
-SQLite enforces neither the length of a varchar nor the shape of JSON, so the tables say both.
+SQLite enforces neither the length of a varchar nor the range of a number nor the shape of JSON,
+so the tables say all three.
 """
 
+from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
 from django.db.models import CharField, CheckConstraint, F, Q, TextField, Value
 from django.db.models.functions import Cast, Length, Substr
 from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
 
 
-def text_lengths(table: str, **limits: tuple[int, int]) -> CheckConstraint:
-    """`field=(shortest, longest)` in characters; NULL passes."""
-    condition = Q()
+def text_lengths(table: str, **limits: tuple[int, int | None]) -> CheckConstraint:
+    """`field=(shortest, longest)` in characters, `longest` None for no limit; NULL passes.
+
+    No text may hold U+0000: PostgreSQL refuses it by itself, and SQLite's LENGTH ends there.
+    """
+    condition, expected = Q(), []
     for name, (shortest, longest) in limits.items():
         length = Length(name)
-        condition &= Q(LessThanOrEqual(length, longest))
+        condition &= Q(Exact(F(name), Substr(F(name), 1, length)))
+        if longest:
+            condition &= Q(LessThanOrEqual(length, longest))
+            expected.append(f"{name} {shortest} to {longest}")
         if shortest:
             condition &= Q(GreaterThanOrEqual(length, shortest))
-    return CheckConstraint(condition=condition, name=f"{table}_text_lengths")
+    return CheckConstraint(
+        condition=condition,
+        name=f"{table}_text_lengths",
+        violation_error_message=f"Expected characters: {', '.join(expected)}.",
+    )
 
 
 def starts_with(field: str, prefix: str) -> Q:
@@ -26,19 +38,45 @@ def starts_with(field: str, prefix: str) -> Q:
 
 def json_shapes(table: str, **shapes: str) -> CheckConstraint:
     """`field="{"` for an object, `field="["` for a list; NULL passes."""
-    condition = Q()
+    condition, expected = Q(), []
     for name, opening in shapes.items():
         first = Substr(Cast(F(name), TextField()), 1, 1)
         condition &= Q(Exact(first, Value(opening)))
-    return CheckConstraint(condition=condition, name=f"{table}_json_shapes")
+        expected.append(f"{name} a JSON {'object' if opening == '{' else 'list'}")
+    return CheckConstraint(
+        condition=condition,
+        name=f"{table}_json_shapes",
+        violation_error_message=f"Expected {', '.join(expected)}.",
+    )
 
 
 def one_of(table: str, field: str, values: list[str]) -> CheckConstraint:
-    return CheckConstraint(condition=Q(**{f"{field}__in": values}), name=f"{table}_{field}_known")
+    return CheckConstraint(
+        condition=Q(**{f"{field}__in": values}),
+        name=f"{table}_{field}_known",
+        violation_error_message=f"Expected {field} to be one of {', '.join(values)}.",
+    )
+
+
+def in_range(table: str, field: str, lowest: int, highest: int) -> CheckConstraint:
+    return CheckConstraint(
+        condition=Q(**{f"{field}__gte": lowest, f"{field}__lte": highest}),
+        name=f"{table}_{field}_in_range",
+        violation_error_message=f"Expected {field} from {lowest} to {highest}.",
+    )
+
+
+def between(lowest: int, highest: int) -> list[BaseValidator]:
+    """What `in_range` says, for the field: an error beside it in a form, alike on both."""
+    return [MinValueValidator(lowest), MaxValueValidator(highest)]
 
 
 def not_negative(table: str, *fields: str) -> CheckConstraint:
     condition = Q()
     for field in fields:
         condition &= Q(**{f"{field}__gte": 0}) | Q(**{f"{field}__isnull": True})
-    return CheckConstraint(condition=condition, name=f"{table}_counts_not_negative")
+    return CheckConstraint(
+        condition=condition,
+        name=f"{table}_counts_not_negative",
+        violation_error_message="A count cannot be negative.",
+    )

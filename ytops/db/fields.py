@@ -1,12 +1,13 @@
 """Model fields of ytops: strict JSON, and secrets on django-fernet-fields."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
 from django.db.models.expressions import BaseExpression, Case, Col, Value, When
 from django.db.models.functions import Cast
 from django.db.models.query_utils import DeferredAttribute
+from django.utils.encoding import force_bytes
 from fernet_fields import EncryptedField
 
 from ytops.db import strict_json
@@ -15,9 +16,20 @@ from ytops.db.secrets import JSONSecret, Secret
 
 
 class StrictJSONField(models.JSONField):
-    """A JSON value that both databases can hold."""
+    """A JSON value that both databases can hold; None is SQL NULL, never JSON's null."""
 
     default_validators = [strict_json.validate_storable]
+    empty_values: list[Any] = []  # a blank list or null has to meet the validators too
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        if value is None:
+            return None
+        return super().get_db_prep_value(value, connection, prepared)
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        # Not only in forms: SQLite would take what PostgreSQL refuses.
+        strict_json.validate_storable(value)
+        return super().get_db_prep_save(value, connection)
 
     def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
         return super().formfield(**{"form_class": StrictJSONFormField, **kwargs})
@@ -58,6 +70,11 @@ class SecretField(EncryptedField):  # type: ignore[misc]  # the library has no t
     secret_class: type[Secret] = Secret
     descriptor_class = SecretAttribute
 
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+        def __set__(self, instance: Any, value: Any) -> None: ...
+
     def to_python(self, value: Any) -> Secret | None:
         if value is None:
             return None
@@ -70,7 +87,8 @@ class SecretField(EncryptedField):  # type: ignore[misc]  # the library has no t
         """Nothing: the value is opaque by now. The form field runs them on the plaintext."""
 
     def from_db_value(self, value: Any, *args: Any) -> Secret | None:
-        return None if value is None else self.secret_class(bytes(value))
+        # Text, if something other than Django wrote it into SQLite.
+        return None if value is None else self.secret_class(force_bytes(value))
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         secret = self.to_python(value)
@@ -81,7 +99,7 @@ class SecretField(EncryptedField):  # type: ignore[misc]  # the library has no t
             if not self._keeps_ciphertext(value):
                 raise FieldError(
                     f"{self.name} is a secret: of expressions it takes only F() on itself and what "
-                    f"bulk_update() makes; {value!r} could store plaintext."
+                    f"bulk_update() makes; a {type(value).__name__} could store plaintext."
                 )
             return value
         return self.get_db_prep_value(value, connection)
@@ -100,7 +118,9 @@ class SecretField(EncryptedField):  # type: ignore[misc]  # the library has no t
                 branches = [*expression.cases, expression.default]
                 return all(self._keeps_ciphertext(branch) for branch in branches)
             case Cast():
-                return all(self._keeps_ciphertext(e) for e in expression.get_source_expressions())
+                sources = expression.get_source_expressions()
+                same = type(expression.output_field) is type(self)
+                return same and all(self._keeps_ciphertext(source) for source in sources)
         return False
 
     def value_to_string(self, obj: models.Model) -> str | None:

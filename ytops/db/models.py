@@ -1,10 +1,14 @@
 """What every table of ytops has: a time-ordered key and two timestamps."""
 
+from collections.abc import Collection
 from typing import Any, Self, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 from uuid_utils.compat import uuid7
+
+from ytops.db.strict_json import validate_text
 
 M = TypeVar("M", bound=models.Model, covariant=True)
 
@@ -26,6 +30,24 @@ class BaseModel(models.Model):
 
     class Meta:
         abstract = True
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """As Django's, and refuse text that the databases do not take, before one is asked."""
+        errors: dict[str, Any] = {}
+        try:
+            super().clean_fields(exclude)
+        except ValidationError as error:
+            errors = error.update_error_dict(errors)
+        for field in self._meta.fields:
+            value = self.__dict__.get(field.attname)
+            is_text = isinstance(field, models.CharField | models.TextField)
+            if is_text and isinstance(value, str) and field.name not in (exclude or ()):
+                try:
+                    validate_text(value)
+                except ValidationError as error:
+                    errors.setdefault(field.name, []).append(error)
+        if errors:
+            raise ValidationError(errors)
 
     def save(self, **options: Any) -> None:
         if not self._state.adding:

@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 
 DEEPEST = 100
 MOST_DIGITS = 100
+# From here on repr() writes an exponent, which PostgreSQL turns into an integer: another number.
+LARGEST_FLOAT = 1e16
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -26,9 +28,16 @@ def _no_constant(name: str) -> None:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
+    if len(digits.removeprefix("-")) > MOST_DIGITS:
         raise ValueError(f"a number has more than {MOST_DIGITS} digits")
     return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def parse(text: str) -> Any:
@@ -40,7 +49,11 @@ def parse(text: str) -> Any:
 
     try:
         return json.loads(
-            text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_float,
         )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
@@ -59,18 +72,27 @@ def validate_text(text: str) -> None:
 
 
 def validate_storable(value: Any, depth: int = 0) -> None:
-    """Refuse a JSON value that one of the two databases cannot hold."""
+    """Refuse what would not come back from either database as it was."""
     if depth > DEEPEST:
         raise ValidationError(f"Nested deeper than {DEEPEST} levels.", code="too_deep")
     if isinstance(value, str):
         validate_text(value)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValidationError("A number is infinite or not a number.", code="not_finite")
+    elif isinstance(value, float) and abs(value) >= LARGEST_FLOAT:
+        raise ValidationError(
+            "A number of 17 digits or more must be whole: neither point nor exponent.",
+            code="too_large",
+        )
+    elif isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+        raise ValidationError(f"A number has more than {MOST_DIGITS} digits.", code="too_large")
     elif isinstance(value, dict):
         for name, member in value.items():
+            if not isinstance(name, str):
+                raise ValidationError("A key of an object must be a text.", code="not_a_text")
             validate_text(name)
             validate_storable(member, depth + 1)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for member in value:
             validate_storable(member, depth + 1)
 
