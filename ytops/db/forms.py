@@ -40,6 +40,8 @@ class StrictJSONFormField(forms.JSONField):
         return strict_json.pretty(value)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
+        if self.disabled:
+            return False
         try:
             return bool(json.dumps(initial) != json.dumps(self.to_python(data)))
         except ValidationError:
@@ -48,10 +50,11 @@ class StrictJSONFormField(forms.JSONField):
 
 @dataclass(frozen=True)
 class Shown:
-    """What the widget draws: the secret in the database, and one typed but not yet saved."""
+    """What the widget draws: the secret in the database, and what is typed but not yet saved."""
 
     stored: Secret | None
     pending: Secret | None = None
+    removing: bool = False
 
 
 class SecretWidget(forms.Textarea):
@@ -67,6 +70,7 @@ class SecretWidget(forms.Textarea):
         context = super().get_context(name, None, attrs)
         context["pending"] = shown.pending.tagged() if shown.pending else ""
         context["is_set"] = shown.stored is not None
+        context["removing"] = shown.removing
         if shown.stored is not None:
             try:
                 context["fingerprint"] = shown.stored.key_fingerprint()
@@ -93,6 +97,7 @@ class SecretWidget(forms.Textarea):
 
 class SecretFormField(forms.Field):
     widget = SecretWidget(attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false"})
+    empty_values = ()  # "{}" typed is a value too: the validators are to see it
 
     def __init__(self, *, secret_class: type[Secret] = Secret, **kwargs: Any) -> None:
         self.secret_class = secret_class
@@ -100,7 +105,7 @@ class SecretFormField(forms.Field):
         super().__init__(**kwargs)
 
     def _clean_bound_field(self, bf: Any) -> Secret | None:
-        if bf.data == "":
+        if self.disabled or bf.data == "":
             return self.clean_blank(bf.initial)
         return self.clean(bf.data)
 
@@ -119,13 +124,12 @@ class SecretFormField(forms.Field):
                 plain = strict_json.parse(value)
             except ValueError as error:
                 raise ValidationError(f"This is {error}.", code="invalid") from None
-        strict_json.validate_storable(plain)
         self.run_validators(plain)
         return self.secret_class.encrypt(plain)
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        if not data:
-            return initial
+        if not data or self.disabled:
+            return Shown(initial, removing=data is None and not self.disabled)
         try:
             self.clean(data)
         except ValidationError:
@@ -133,4 +137,4 @@ class SecretFormField(forms.Field):
         return Shown(initial, pending=Secret.encrypt(data))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return data != "" and not (data is None and initial is None)
+        return not self.disabled and data != "" and not (data is None and initial is None)

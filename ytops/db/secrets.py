@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from fernet_fields.hkdf import derive_fernet_key
 
 from ytops.db import strict_json
@@ -60,6 +60,10 @@ class Secret(str):
 
     @classmethod
     def encrypt(cls, value: Any) -> Self:
+        """ValidationError for what would not come back as it was, the mask among it."""
+        if isinstance(value, Secret) or value == MASK:
+            raise ValidationError("This is the mask of a secret, not the secret.", code="mask")
+        strict_json.validate_storable(value)
         newest = next(iter(ciphers().values()))
         return cls(newest.encrypt(cls._dump(value).encode()))
 
