@@ -68,7 +68,10 @@ def database(url: str) -> dict[str, Any]:
     if scheme in {"postgres", "postgresql"}:
         config: dict[str, Any] = env.db_url_config(url)
         config["CONN_HEALTH_CHECKS"] = True
-        config.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
+        options = config.setdefault("OPTIONS", {})
+        if "host" in options:  # ?host=/folder/of/a/socket; dbbackup looks at HOST alone
+            config["HOST"] = options.pop("host")
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
         return config
     raise ImproperlyConfigured(
         f"DATABASE_URL begins with {scheme!r}: expected sqlite:///PATH or postgresql://…."

@@ -40,6 +40,8 @@ class BoundedPaginator(Paginator[Any]):
 class BoundedChangeList(ChangeList):
     def get_results(self, request: Any) -> None:
         super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count  # nothing is hidden: no "show all"
         # The drill-down by date reads every row of the list to know its years.
         if self.paginator.capped:
             self.date_hierarchy = None

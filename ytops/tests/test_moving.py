@@ -1,0 +1,64 @@
+"""Backup, restore and the move between databases, as docs/DATABASE.md describes them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ytops.tests.processes import manage, scratch_database
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FILLED = """
+from channels_app.models import Channel
+from videos_app.models import Video
+channel = Channel.objects.create(name="Cooking", credentials={"refresh_token": "plain-text"})
+Video.objects.create(channel=channel, source_url="https://example.org/1", title="😀")
+"""
+SHOWN = """
+from videos_app.models import Video
+video = Video.objects.select_related("channel").get()
+print(video.pk, video.title, video.channel.name, video.channel.credentials.reveal())
+"""
+
+
+def run(*args: str, url: str) -> str:
+    done = manage(*args, DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def filled(url: str) -> str:
+    """Fill an empty database; what its one video shows."""
+    run("migrate", "--verbosity=0", url=url)
+    run("shell", "--no-imports", "-c", FILLED, url=url)
+    return shown(url)
+
+
+def shown(url: str) -> str:
+    return run("shell", "--no-imports", "-c", SHOWN, url=url)
+
+
+def test_a_backup_restored_into_an_empty_database_brings_everything_back(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with scratch_database(tmp_path) as old, scratch_database(tmp_path) as new:
+        before = filled(old)
+        run("dbbackup", "-O", str(copy), url=old)
+        assert b"plain-text" not in copy.read_bytes()
+        run("dbrestore", "-I", str(copy), "--noinput", url=new)
+        assert shown(new) == before
+
+
+def test_a_dump_of_sqlite_loads_with_the_same_keys_and_secrets(tmp_path: Path) -> None:
+    dump = tmp_path / "move.json"
+    leave_out = ["contenttypes", "auth.permission", "sessions", "admin.logentry"]
+    excluded = [word for label in leave_out for word in ("-e", label)]
+    old = f"sqlite:////{tmp_path}/old.sqlite3"
+    before = filled(old)
+    run("dumpdata", "--natural-foreign", *excluded, "-o", str(dump), url=old)
+    assert "plain-text" not in dump.read_text()
+    assert json.loads(dump.read_text())
+    with scratch_database(tmp_path) as new:
+        run("migrate", "--verbosity=0", url=new)
+        run("loaddata", str(dump), url=new)
+        assert shown(new) == before
