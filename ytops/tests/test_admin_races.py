@@ -1,0 +1,74 @@
+"""Two operators who press "Save" at the same moment."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+
+from channels_app.models import Channel
+from jobs_app.models import VideoProcessingJob
+from ytops.tests.admin_client import opened, post
+from ytops.tests.examples import channel, video
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROUNDS = 5
+Save = Callable[[Client], int]
+
+
+def at_once(operator: User, *saves: Save) -> list[int]:
+    """Run each save in a thread of its own, all released together; their status codes."""
+    barrier = Barrier(len(saves))
+
+    def run(save: Save) -> int:
+        client = Client()
+        client.force_login(operator)
+        barrier.wait()
+        try:
+            return save(client)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(saves)) as threads:
+        return list(threads.map(run, saves))
+
+
+def saving(what: Model | type[Model], form: dict[str, str], **changes: str) -> Save:
+    return lambda client: post(client, what, form, **changes).status_code
+
+
+def test_different_fields_saved_at_once_both_stay(operator: User, page_of: Client) -> None:
+    settings = '{"publish.posts_per_day": 5}'
+    for _ in range(ROUNDS):
+        row = channel()
+        form = opened(page_of, row)
+        saves = saving(row, form, name="Ours"), saving(row, form, settings=settings)
+        assert at_once(operator, *saves) == [302, 302]
+        row.refresh_from_db()
+        assert (row.name, row.settings) == ("Ours", {"publish.posts_per_day": 5})
+
+
+def test_one_field_saved_at_once_is_saved_by_one_and_refused_to_the_other(
+    operator: User, page_of: Client
+) -> None:
+    for _ in range(ROUNDS):
+        row = channel()
+        form = opened(page_of, row)
+        codes = at_once(operator, saving(row, form, name="One"), saving(row, form, name="Two"))
+        assert sorted(codes) == [200, 302]
+        assert Channel.objects.get(pk=row.pk).name == ("One" if codes[0] == 302 else "Two")
+
+
+def test_the_same_row_added_at_once_is_added_once_and_refused_in_words(
+    operator: User, page_of: Client
+) -> None:
+    form = opened(page_of, VideoProcessingJob)
+    for _ in range(ROUNDS):
+        made = video()
+        add = saving(VideoProcessingJob, form, video=str(made.pk), kind="download")
+        assert sorted(at_once(operator, add, add)) == [200, 302]
+        assert made.jobs.count() == 1
