@@ -1,10 +1,12 @@
 """Real processes of manage.py for tests, and empty databases for them."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -13,8 +15,8 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-# What may stand in the environment of whoever runs the tests, and must not reach the process.
-OURS = ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "YTOPS_CONFIG_FILE")
+# How names begin that may stand in the environment of a test run and are not for the process.
+OTHERS = ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DJANGO_ALLOW_ASYNC_UNSAFE", "YTOPS_")
 
 
 def url_of(name: str) -> str:
@@ -27,7 +29,7 @@ def url_of(name: str) -> str:
 def environment(**env: str | None) -> dict[str, str]:
     """The tests' environment with the database under test; None takes a variable away."""
     values: dict[str, str | None] = {
-        **{name: value for name, value in os.environ.items() if name not in OURS},
+        **{name: value for name, value in os.environ.items() if not name.startswith(OTHERS)},
         "ENV_FILE": os.devnull,
         "DATABASE_URL": url_of(str(connection.settings_dict["NAME"])),
         "DJANGO_SETTINGS_MODULE": "ytops.settings",
@@ -57,6 +59,25 @@ def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
 def manage(*args: str, **env: str | None) -> subprocess.CompletedProcess[str]:
     """Run manage.py to its end, with the project's real settings."""
     return finish(start("manage.py", *args, **env))
+
+
+def answer_of_server(path: str, **env: str | None) -> tuple[int, bytes]:
+    """Start a real server, ask it for one page by GET, stop it; the status and the body."""
+    command = ("-m", "gunicorn", "ytops.wsgi", "--bind", "127.0.0.1:0", "--no-control-socket")
+    server = start(*command, **env)
+    assert server.stderr is not None
+    try:
+        for line in server.stderr:
+            if found := re.search(r"Listening at: http://(\S+)", line):
+                client = HTTPConnection(found[1], timeout=30)
+                with closing(client):
+                    client.request("GET", path)
+                    answer = client.getresponse()
+                    return answer.status, answer.read()
+        raise AssertionError("the server did not start")
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
 
 
 @contextmanager
