@@ -1,4 +1,4 @@
-"""A lock that holds between processes, by the means of the database at hand."""
+"""Locks that hold between processes, and are gone with the process that held them."""
 
 import fcntl
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ def exclusive(connection: BaseDatabaseWrapper, name: str) -> Iterator[None]:
     """Hold the lock `name` of this database; waits for whoever has it.
 
     PostgreSQL: an advisory lock of the session. SQLite: a lock on a file beside the database.
-    Both are gone with the process that held them.
     """
     if connection.vendor == "postgresql":
         number = crc32(name.encode())
@@ -26,7 +25,13 @@ def exclusive(connection: BaseDatabaseWrapper, name: str) -> Iterator[None]:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
     else:
-        path = Path(f"{connection.settings_dict['NAME']}.{name}.lock")
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with file_lock(Path(f"{connection.settings_dict['NAME']}.{name}.lock")):
             yield
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a lock on this file, which is made if need be and stays; waits for whoever has it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

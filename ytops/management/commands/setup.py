@@ -6,9 +6,10 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandParser, call_command
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Q
 
-from ytops.db.locks import exclusive
+from ytops.db.locks import exclusive, file_lock
 from ytops.management.fixtures import load_missing
 
 OPERATOR = "operator"
@@ -26,22 +27,34 @@ class Command(BaseCommand):
             "--demo", action="store_true", help="Fill an empty database with the demo fixture."
         )
 
-    def handle(self, *, demo: bool, verbosity: int, **options: Any) -> None:
+    def handle(self, *, demo: bool, **options: Any) -> None:
         make_folders()
         with exclusive(connection, "setup"):
             call_command("migrate", verbosity=0, interactive=False)
-            call_command("collectstatic", verbosity=0, interactive=False)
+            collect_static()
             added = load_missing("defaults")
             if added:
                 self.stdout.write(f"Loaded {added} defaults.")
             if demo and not apps.get_model("channels_app.Channel").objects.exists():
-                call_command("loaddata", "demo", verbosity=0)
+                load_missing("demo")
                 self.stdout.write("Loaded the demo.")
-            if password := make_operator():
-                self.stdout.write(
-                    f"Made the account “{OPERATOR}” with the password {password}\n"
-                    "It is shown this once; `manage.py changepassword operator` sets another."
-                )
+            self.make_operator()
+
+    def make_operator(self) -> None:
+        """A superuser, unless there is one, or one that was demoted on purpose."""
+        users = get_user_model().objects
+        if users.filter(Q(is_superuser=True) | Q(username=OPERATOR)).exists():
+            return
+        password = secrets.token_urlsafe(12)
+        # Told before it counts: a process killed in between must not leave an account behind
+        # whose password nobody has seen.
+        with transaction.atomic():
+            users.create_superuser(OPERATOR, password=password)
+            self.stdout.write(
+                f"Made the account “{OPERATOR}” with the password {password}\n"
+                f"It is shown this once; `manage.py changepassword {OPERATOR}` sets another."
+            )
+            self.stdout.flush()
 
 
 def make_folders() -> None:
@@ -50,11 +63,12 @@ def make_folders() -> None:
         Path(connection.settings_dict["NAME"]).parent.mkdir(parents=True, exist_ok=True)
 
 
-def make_operator() -> str | None:
-    """The password of a new superuser, or None if there is a superuser already."""
-    users = get_user_model().objects
-    if users.filter(is_superuser=True).exists():
-        return None
-    password = secrets.token_urlsafe(12)
-    users.create_superuser(OPERATOR, password=password)
-    return password
+def collect_static() -> None:
+    """Several installations may share the folder, as `make run` and `make demo` do."""
+    unfinished = settings.VAR_DIR / "static.unfinished"
+    with file_lock(settings.VAR_DIR / "static.lock"):
+        # A killed run leaves files cut short that look newer than their source: begin afresh.
+        clear = unfinished.exists()
+        unfinished.touch()
+        call_command("collectstatic", verbosity=0, interactive=False, clear=clear)
+        unfinished.unlink()

@@ -1,0 +1,161 @@
+"""The first run, and every one after it: `manage.py setup`."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from subprocess import CompletedProcess, TimeoutExpired
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from pytest_django import Settings
+
+from channels_app.models import Channel, TransformationPreset
+from ytops.management.commands.setup import collect_static
+from ytops.tests.processes import finish, manage, scratch_database, start
+
+PROVE = os.environ.get("YTOPS_PROVE") == "1"
+PASSWORD = re.compile(r"with the password (\S+)\n")
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    with scratch_database(tmp_path) as url:
+        yield url
+
+
+def passwords(*results: CompletedProcess[str]) -> list[str]:
+    return [password for result in results for password in PASSWORD.findall(result.stdout)]
+
+
+def dump(url: str) -> list[dict[str, Any]]:
+    """Every row of every table that has a model."""
+    result = manage("dumpdata", DATABASE_URL=url)
+    assert result.returncode == 0, result.stderr
+    rows: list[dict[str, Any]] = json.loads(result.stdout)
+    return rows
+
+
+def superusers(url: str) -> list[str]:
+    users = (row["fields"] for row in dump(url) if row["model"] == "auth.user")
+    return [user["username"] for user in users if user["is_superuser"]]
+
+
+def lets_in(url: str, password: str) -> bool:
+    code = "import django, sys; django.setup(); from django.contrib.auth import authenticate; "
+    code += "print(authenticate(username='operator', password=sys.argv[1]) is not None)"
+    return finish(start("-c", code, password, DATABASE_URL=url)).stdout.strip() == "True"
+
+
+def test_once_makes_an_installation_and_twice_changes_nothing(url: str) -> None:
+    first = manage("setup", DATABASE_URL=url)
+    assert (first.returncode, first.stderr) == (0, "")
+    [password] = passwords(first)
+    assert lets_in(url, password)
+    before = dump(url)
+    assert {"channels_app.transformationpreset", "auth.group"} <= {row["model"] for row in before}
+
+    again = manage("setup", DATABASE_URL=url)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    assert dump(url) == before
+
+
+def test_two_at_once_make_one_installation_and_a_third_beside_them(
+    url: str, tmp_path: Path
+) -> None:
+    """The third shares nothing with them but the folder of the static files."""
+    with scratch_database(tmp_path) as other:
+        processes = [start("manage.py", "setup", DATABASE_URL=one) for one in (url, url, other)]
+        results = [finish(process) for process in processes]
+        assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 3
+        assert len(passwords(*results[:2])) == len(passwords(results[2])) == 1
+        assert superusers(url) == superusers(other) == ["operator"]
+    folder = django_settings.STATIC_ROOT
+    served = json.loads((folder / "staticfiles.json").read_text())["paths"]
+    for source, name in served.items():
+        assert (folder / source).exists(), source
+        assert (folder / name).exists(), name
+
+
+@pytest.mark.parametrize("seed", range(25 if PROVE else 1))
+def test_killed_anywhere_it_goes_on_where_it_was(seed: int, url: str) -> None:
+    random, killed = Random(seed), []
+    for _ in range(3):
+        process = start("manage.py", "setup", DATABASE_URL=url)
+        with suppress(TimeoutExpired):
+            process.wait(timeout=random.uniform(0.3, 1.8))
+        process.kill()
+        killed.append(finish(process))
+    last = manage("setup", DATABASE_URL=url)
+    assert (last.returncode, last.stderr) == (0, "")
+    assert superusers(url) == ["operator"]
+    # Whoever read what was printed gets in: the last password of them all counts.
+    assert lets_in(url, passwords(*killed, last)[-1])
+
+
+@pytest.fixture
+def short_demo(tmp_path: Path, settings: Settings) -> None:
+    """As shipped, but for what hangs on the channels: that takes long to load."""
+    for name in ("defaults", "demo"):
+        rows = json.loads((settings.FIXTURE_DIRS[0] / f"{name}.json").read_text("utf-8"))
+        kept = [row for row in rows if row["model"].startswith(("channels_app.", "auth."))]
+        (tmp_path / f"{name}.json").write_text(json.dumps(kept))
+    settings.FIXTURE_DIRS = [tmp_path]
+
+
+def setup(*arguments: str) -> None:
+    call_command("setup", *arguments, verbosity=0)
+
+
+@pytest.mark.django_db
+def test_who_has_a_superuser_gets_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    User.objects.create_superuser("ada", is_active=False)
+    setup()
+    assert list(User.objects.values_list("username", flat=True)) == ["ada"]
+    assert not PASSWORD.search(capsys.readouterr().out)
+
+
+@pytest.mark.django_db
+def test_an_operator_that_was_demoted_stays_so(capsys: pytest.CaptureFixture[str]) -> None:
+    User.objects.create_user("operator")
+    setup()
+    assert not User.objects.get().is_superuser
+    assert not PASSWORD.search(capsys.readouterr().out)
+
+
+@pytest.mark.django_db
+def test_the_demo_stays_out_of_a_database_in_use() -> None:
+    Channel.objects.create(name="Mine")
+    setup("--demo")
+    assert Channel.objects.get().name == "Mine"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("short_demo")
+def test_the_demo_leaves_an_edited_preset_alone() -> None:
+    setup()
+    edited = TransformationPreset.objects.get(name="Square 1:1")
+    edited.save_fields(parameters={"width": 640})
+    setup("--demo")
+    edited.refresh_from_db()
+    assert edited.parameters == {"width": 640}
+    assert Channel.objects.count() == 12
+    assert Group.objects.count() == 2
+
+
+def test_static_files_of_a_killed_run_are_made_anew(tmp_path: Path, settings: Settings) -> None:
+    settings.VAR_DIR, settings.STATIC_ROOT = tmp_path, tmp_path / "static"
+    collect_static()
+    file = tmp_path / "static" / "admin" / "css" / "base.css"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    (tmp_path / "static.unfinished").touch()
+    collect_static()
+    assert file.read_bytes() == whole
+    assert not (tmp_path / "static.unfinished").exists()
