@@ -39,5 +39,9 @@ def make_env(path: Path) -> bool:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ytops.make_env FILE")
-    if make_env(Path(sys.argv[1])):
+    try:
+        made = make_env(Path(sys.argv[1]))
+    except OSError as error:
+        sys.exit(f"ytops: cannot make {sys.argv[1]}: {error}")
+    if made:
         print(f"Made {sys.argv[1]} with fresh keys. Keep a copy of FERNET_KEYS in a safe place.")

@@ -1,9 +1,13 @@
 """What an operator sees when a command or a server cannot start or go on."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# gunicorn starts a worker that ends with 1 anew, for ever; at 3 it gives up.
+GUNICORN_GIVES_UP = 3
 
 
 @contextmanager
@@ -17,25 +21,48 @@ def one_line_errors(*, traceback: bool = False) -> Iterator[None]:
         MultipleObjectsReturned,
         ObjectDoesNotExist,
     )
-    from django.db import InterfaceError, OperationalError
+    from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 
     expected = (
         ImproperlyConfigured,
         MultipleObjectsReturned,
         ObjectDoesNotExist,
-        OperationalError,
+        DatabaseError,
         InterfaceError,
+        OSError,
     )
     try:
-        yield
-    except expected as error:
-        if traceback:
-            raise
-        text = " ".join(str(error).split())
-        if isinstance(error, OperationalError | InterfaceError):
-            text = f"the database of DATABASE_URL did not answer as it should: {text}"
-        sys.exit(f"ytops: {text}")
+        with pool_warnings_kept() as pool:
+            yield
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone: the interpreter must not flush to it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except expected as error:
+        if traceback or isinstance(error, DataError | IntegrityError):
+            raise
+        # The pool tells why there is no connection in its log alone.
+        text = pool.last if type(error.__cause__).__name__ == "PoolTimeout" else str(error)
+        if isinstance(error, DatabaseError | InterfaceError):
+            text = f"the database of DATABASE_URL did not answer as it should: {text}"
+        print("ytops:", " ".join(text.split()), file=sys.stderr)
+        sys.exit(GUNICORN_GIVES_UP if "gunicorn" in sys.modules else 1)
+
+
+class PoolWarnings(logging.Filter):
+    last = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.last = record.getMessage()
+        return False
+
+
+@contextmanager
+def pool_warnings_kept() -> Iterator[PoolWarnings]:
+    """Hold back what the pool logs at every attempt; the last of it is kept."""
+    logger, kept = logging.getLogger("psycopg.pool"), PoolWarnings()
+    logger.addFilter(kept)
+    try:
+        yield kept
+    finally:
+        logger.removeFilter(kept)

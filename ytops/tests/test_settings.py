@@ -1,0 +1,101 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ytops.tests.processes import finish, manage, start
+
+# As an installation with a proxy in front gives them; nothing from .env.
+PRODUCTION = {
+    "SECRET_KEY": "a-key-of-this-test-alone-" + "0123456789abcdefghijklmnopqrstuvwxyz",
+    "FERNET_KEYS": "another-key-of-this-test-" + "0123456789abcdefghijklmnopqrstuvwxyz",
+    "ALLOWED_HOSTS": "ytops.example.org",
+    "HTTPS": None,
+    "DEBUG": None,
+}
+
+
+def settings_with(*names: str, **env: str | None) -> list[Any]:
+    """What a fresh process finds in the settings."""
+    code = "import json, sys; from ytops import settings; "
+    code += "print(json.dumps([getattr(settings, name) for name in sys.argv[1:]], default=str))"
+    result = finish(start("-c", code, *names, **env))
+    assert result.stderr == ""
+    values: list[Any] = json.loads(result.stdout)
+    return values
+
+
+def test_check_deploy_has_nothing_to_say_of_production() -> None:
+    result = manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_short_key_is_warned_about() -> None:
+    result = manage("check", "--fail-level", "WARNING", FERNET_KEYS=f"{'k' * 32},short")
+    assert result.returncode == 1
+    assert "ytops.W001" in result.stderr
+    assert "Key 2 of FERNET_KEYS" in result.stderr
+    assert "short" not in result.stderr
+
+
+def test_production_is_what_one_gets_without_asking() -> None:
+    names = ("DEBUG", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
+    assert settings_with(*names, HTTPS=None, DEBUG=None) == [False, True, True, True]
+    assert settings_with(*names, HTTPS="", DEBUG="") == [False, True, True, True]
+
+
+def test_dot_env_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        "# a comment\n"
+        "SECRET_KEY=a$b#c, d\n"
+        "FERNET_KEYS=$first, sec#ond ,third\n"
+        "ALLOWED_HOSTS=from.the.file\n"
+        "CSRF_TRUSTED_ORIGINS=https://a.example:8443,https://*.b.example\n"
+        "HTTPS=off\n"
+    )
+    given = {"ENV_FILE": str(file), "SECRET_KEY": None, "FERNET_KEYS": None, "HTTPS": None}
+    names = ("SECRET_KEY", "FERNET_KEYS", "CSRF_TRUSTED_ORIGINS", "HTTPS", "ALLOWED_HOSTS")
+    values = settings_with(*names, ALLOWED_HOSTS="from.the.environment", **given)
+    assert values == [
+        "a$b#c,d",
+        ["$first", "sec#ond", "third"],
+        ["https://a.example:8443", "https://*.b.example"],
+        False,
+        ["from.the.environment"],
+    ]
+
+
+def test_values_of_the_environment_are_taken_as_they_are() -> None:
+    keys = "$HOME,#hash,with space"
+    values = settings_with("FERNET_KEYS", "SECRET_KEY", FERNET_KEYS=keys, SECRET_KEY="$HOME")
+    assert values == [["$HOME", "#hash", "with space"], "$HOME"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("sqlite:///var/some.sqlite3", "var/some.sqlite3"),
+        ("sqlite:////srv/data/some.sqlite3", "/srv/data/some.sqlite3"),
+    ],
+)
+def test_where_sqlite_is(url: str, name: str) -> None:
+    databases, folder = settings_with("DATABASES", "BASE_DIR", DATABASE_URL=url)
+    assert databases["default"]["NAME"] == str(Path(folder) / name)
+
+
+def test_postgresql_with_a_difficult_password() -> None:
+    [databases] = settings_with(
+        "DATABASES", DATABASE_URL="postgresql://u%40x:p%23%24%2C%2F@db.example:5433/name"
+    )
+    config = databases["default"]
+    found = [config[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")]
+    assert found == ["u@x", "p#$,/", "db.example", 5433, "name"]
+
+
+def test_a_line_of_the_log_names_time_level_and_logger() -> None:
+    code = "import django, logging; django.setup(); logging.getLogger('a.b').warning('it rains')"
+    said = finish(start("-c", code)).stderr
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} WARNING a\.b: it rains\n", said)

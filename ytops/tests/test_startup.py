@@ -1,0 +1,124 @@
+"""A command or a server that cannot start says why in one line."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
+
+from ytops.startup import one_line_errors
+from ytops.tests.processes import answer_of_server, finish, manage, start
+
+
+def the_one_line(process: subprocess.CompletedProcess[str]) -> str:
+    line = process.stderr.removesuffix("\n")
+    assert process.returncode == 1
+    assert process.stdout == ""
+    assert "\n" not in line
+    assert line.startswith("ytops: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"FERNET_KEYS": None}, "FERNET_KEYS is not set"),
+        ({"FERNET_KEYS": " , "}, "FERNET_KEYS is not set"),
+        ({"SECRET_KEY": None}, "SECRET_KEY is not set"),
+        ({"DATABASE_URL": "mysql://u:their-password@h/db"}, "DATABASE_URL begins with 'mysql'"),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL names no file"),
+        ({"DEBUG": "maybe"}, "DEBUG is 'maybe'"),
+    ],
+)
+def test_a_bad_environment(env: dict[str, str | None], said: str) -> None:
+    line = the_one_line(manage("check", **env))
+    assert said in line
+    assert "their-password" not in line
+
+
+def test_the_database_is_out_of_reach(tmp_path: Path) -> None:
+    url, why = f"sqlite:////{tmp_path}/missing/ytops.sqlite3", "unable to open database file"
+    if connection.vendor == "postgresql":
+        url, why = "postgresql://somebody:their-password@127.0.0.1:1/name", "Connection refused"
+    # Both at once: each waits ten seconds for PostgreSQL.
+    command = start("manage.py", "migrate", DATABASE_URL=url)
+    status, body = answer_of_server("/healthz", DATABASE_URL=url)
+    assert (status, json.loads(body)) == (503, {"status": "the database does not answer"})
+    line = the_one_line(finish(command))
+    assert why in line
+    assert "their-password" not in line
+
+
+def test_the_folder_of_the_database_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    url = f"sqlite:////{tmp_path}/file/ytops.sqlite3"
+    for command in ("migrate", "setup"):
+        the_one_line(manage(command, DATABASE_URL=url))
+
+
+def test_the_folder_of_the_database_takes_no_file(tmp_path: Path) -> None:
+    # root may write anywhere but into a file system of the kernel.
+    folder = tmp_path
+    if os.geteuid() == 0:
+        folder = Path("/proc")
+    else:
+        folder.chmod(0o500)
+    for command in ("migrate", "setup"):
+        the_one_line(manage(command, DATABASE_URL=f"sqlite:////{folder}/ytops.sqlite3"))
+
+
+def test_the_database_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("This is not SQLite. " * 100)
+    line = the_one_line(manage("migrate", DATABASE_URL=f"sqlite:////{tmp_path}/file"))
+    assert "file is not a database" in line
+
+
+def test_a_server_without_keys_says_so_and_does_not_try_for_ever() -> None:
+    process = finish(
+        start("-m", "gunicorn", "ytops.wsgi", "--bind", "127.0.0.1:0", FERNET_KEYS=None)
+    )
+    assert process.returncode == 3
+    said = [line for line in process.stderr.splitlines() if line.startswith("ytops: ")]
+    assert len(said) == 1
+    assert "FERNET_KEYS is not set" in said[0]
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("module", ["wsgi", "asgi"])
+def test_importing_the_application_without_keys(module: str) -> None:
+    the_one_line(finish(start("-c", f"import ytops.{module}", FERNET_KEYS=None)))
+
+
+def test_traceback_on_request() -> None:
+    process = manage("check", "--traceback", FERNET_KEYS=None)
+    assert "Traceback" in process.stderr
+    assert process.returncode == 1
+
+
+def test_what_is_a_fault_of_the_code_keeps_its_traceback() -> None:
+    for fault in (ValueError("a"), IntegrityError("b")):
+        with pytest.raises(type(fault)), one_line_errors():
+            raise fault
+
+
+@pytest.mark.parametrize("error", [OperationalError, DatabaseError])
+def test_an_error_of_several_lines_becomes_one(
+    error: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), one_line_errors():
+        raise error("first\n\tsecond\n")
+    said = capsys.readouterr().err
+    assert said.startswith("ytops: the database of DATABASE_URL")
+    assert said.endswith(": first second\n")
+
+
+def test_a_reader_that_went_away_is_no_error() -> None:
+    process = start("manage.py", "diffsettings", "--all")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    result = finish(process)
+    assert result.stderr == ""
+    assert result.returncode == 1
