@@ -39,7 +39,9 @@ class SecretSafeFilter(SafeExceptionReporterFilter):
     ) -> ItemsView[str, Any]:
         return {name: type(value) for name, value in tb_frame.f_locals.items()}.items()
 
-    def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
+    def get_safe_request_meta(self, request: HttpRequest | None) -> dict[str, Any]:
+        if request is None:
+            return {}
         return {name: value for name, value in request.META.items() if name in SHOWN_META}
 
     def cleanse_setting(self, key: Any, value: Any) -> Any:
