@@ -1,13 +1,15 @@
 """CHECK constraints in SQL that SQLite and PostgreSQL both have built in.
 
 SQLite enforces neither the length of a varchar nor the range of a number nor the shape of JSON,
-so the tables say all three.
+so the tables say all three. No SUBSTR(x, 1, …): a lone figure between commas in a table's SQL
+makes Django's introspection of SQLite fail, and with it inspectdb and later migrations.
 """
 
 from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
-from django.db.models import CharField, CheckConstraint, F, Q, TextField, Value
-from django.db.models.functions import Cast, Length, Substr
-from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
+from django.db.models import CheckConstraint, F, Q, TextField, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, Concat, Length, StrIndex
+from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, LessThanOrEqual
 
 
 def text_lengths(table: str, **limits: tuple[int, int | None]) -> CheckConstraint:
@@ -18,7 +20,7 @@ def text_lengths(table: str, **limits: tuple[int, int | None]) -> CheckConstrain
     condition, expected = Q(), []
     for name, (shortest, longest) in limits.items():
         length = Length(name)
-        condition &= Q(Exact(F(name), Substr(F(name), 1, length)))
+        condition &= Q(GreaterThan(Length(Concat(F(name), Value("."))), length))
         if longest:
             condition &= Q(LessThanOrEqual(length, longest))
             expected.append(f"{name} {shortest} to {longest}")
@@ -31,17 +33,16 @@ def text_lengths(table: str, **limits: tuple[int, int | None]) -> CheckConstrain
     )
 
 
-def starts_with(field: str, prefix: str) -> Q:
+def starts_with(text: str | Combinable, prefix: str) -> Q:
     """Case-sensitive on both databases, which LIKE is not."""
-    return Q(Exact(Substr(field, 1, len(prefix), output_field=CharField()), Value(prefix)))
+    return Q(Exact(StrIndex(text, Value(prefix)), 1))
 
 
 def json_shapes(table: str, **shapes: str) -> CheckConstraint:
     """`field="{"` for an object, `field="["` for a list; NULL passes."""
     condition, expected = Q(), []
     for name, opening in shapes.items():
-        first = Substr(Cast(F(name), TextField()), 1, 1)
-        condition &= Q(Exact(first, Value(opening)))
+        condition &= starts_with(Cast(F(name), TextField()), opening)
         expected.append(f"{name} a JSON {'object' if opening == '{' else 'list'}")
     return CheckConstraint(
         condition=condition,

@@ -1,0 +1,103 @@
+"""Every app's tables come, go and come again; the migrations say what they do."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+pytestmark = pytest.mark.django_db
+
+APPS = ["settings_app", "channels_app", "videos_app", "jobs_app", "stats_app"]
+SCRATCH = "scratch"
+
+
+@pytest.fixture(scope="module")
+def scratch(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) -> Iterator[Any]:
+    """A migrated database of its own: what fails here leaves the tests' database whole."""
+    database: Any = connection.copy(SCRATCH)
+    with django_db_blocker.unblock():
+        if connection.vendor == "sqlite":
+            database.settings_dict["NAME"] = str(tmp_path_factory.mktemp("db") / "scratch.sqlite3")
+        else:
+            database.settings_dict["NAME"] += "_scratch"
+            with connection.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {database.settings_dict['NAME']}")
+        connections[SCRATCH] = database
+        try:
+            migrate_all(database)
+            yield database
+        finally:
+            del connections[SCRATCH]
+            database.close()
+            if connection.vendor == "postgresql":
+                database.close_pool()
+                with connection.cursor() as cursor:
+                    cursor.execute(f"DROP DATABASE {database.settings_dict['NAME']}")
+
+
+def migrate_all(database: Any) -> None:
+    executor = MigrationExecutor(database)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+def schema(database: Any) -> dict[str, Any]:
+    """Table → columns and constraints, as the database itself says."""
+    with database.cursor() as cursor:
+        look = database.introspection
+        return {
+            table: (look.get_table_description(cursor, table), look.get_constraints(cursor, table))
+            for table in look.table_names(cursor)
+        }
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_an_apps_tables_go_and_come_again_as_they_were(scratch: Any, app: str) -> None:
+    before = schema(scratch)
+    models = MigrationLoader(None).project_state().models
+    tables = {state.options["db_table"] for (label, _), state in models.items() if label == app}
+    try:
+        MigrationExecutor(scratch).migrate([(app, None)])
+        assert tables
+        assert not tables & schema(scratch).keys()
+    finally:
+        migrate_all(scratch)
+    assert schema(scratch) == before
+
+
+def test_they_go_all_together(scratch: Any) -> None:
+    try:
+        MigrationExecutor(scratch).migrate([(app, None) for app in APPS])
+        left = schema(scratch).keys()
+    finally:
+        migrate_all(scratch)
+    assert not [table for table in left if not table.startswith(("auth_", "django_"))]
+
+
+def test_the_models_need_no_migration_that_is_not_there() -> None:
+    call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
+
+
+def test_the_tests_ran_on_a_migrated_database() -> None:
+    call_command("migrate", check_unapplied=True, verbosity=0)
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_migration_says_what_it_does(app: str) -> None:
+    names = [name for label, name in MigrationLoader(None).disk_migrations if label == app]
+    assert names
+    for name in names:
+        assert re.fullmatch(r"\d{4}(_[a-z]+){2,}", name)
+        assert not re.search(r"_(auto|initial)(_|$)", name)
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_migrations_are_numbered_without_gap_or_fork(app: str) -> None:
+    files = sorted(Path(__file__).parents[2].joinpath(app, "migrations").glob("[0-9]*.py"))
+    numbers = [int(file.name[:4]) for file in files]
+    assert numbers == list(range(1, len(files) + 1))
