@@ -35,7 +35,7 @@ def kind_of(value: Any) -> str:
         unknown = next(iter(value), "")
         raise ValidationError(
             f"These are no credentials that ytops knows: expected {', '.join(USER_FIELDS)}, or a "
-            f"client file with “installed” or “web”.{did_you_mean(unknown, CLIENT_KINDS)}",
+            f"client file with “installed” or “web”.{did_you_mean(str(unknown), CLIENT_KINDS)}",
             code="unknown_kind",
         )
     _require(value, USER_FIELDS, "The credentials")

@@ -13,5 +13,5 @@ def validate_settings(value: Any) -> None:
         if override is None:
             raise ValidationError(
                 f'"{key}" is null, which no setting accepts: leave the key out to inherit.',
-                code="null",
+                code="null_override",  # for "null" a field has a message of its own
             )
