@@ -188,7 +188,7 @@ class TestWithoutDjango:
         assert plain.execute("SELECT name FROM channels").fetchall() == [("Cooking",)]
 
 
-ROWS = 300
+ROWS = 100
 
 
 @pytest.fixture
