@@ -106,5 +106,22 @@ def validate_object(value: Any) -> None:
 
 def pretty(value: Any) -> str:
     """JSON as a person reads it; what no page can show stays escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return json.dumps(value, indent=2) if UNSTORABLE.search(text) else text
+    text = _laid_out(value, "\n", ensure_ascii=False)
+    return _laid_out(value, "\n", ensure_ascii=True) if UNSTORABLE.search(text) else text
+
+
+def _laid_out(value: Any, line: str, **style: Any) -> str:
+    """A member a line, but a list of plain values, such as the times of a day, on one."""
+    members: list[str]
+    if isinstance(value, dict) and value:
+        deeper = line + "  "
+        members = [
+            f"{json.dumps(name, **style)}: {_laid_out(member, deeper, **style)}"
+            for name, member in value.items()
+        ]
+        return f"{{{deeper}{(',' + deeper).join(members)}{line}}}"
+    if isinstance(value, list) and any(isinstance(member, dict | list) for member in value):
+        deeper = line + "  "
+        members = [_laid_out(member, deeper, **style) for member in value]
+        return f"[{deeper}{(',' + deeper).join(members)}{line}]"
+    return json.dumps(value, **style)
