@@ -11,92 +11,105 @@ from subprocess import CompletedProcess, TimeoutExpired
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from pytest_django import Settings
 
 from channels_app.models import Channel, TransformationPreset
-from ytops.management.commands.setup import collect_static
 from ytops.tests.processes import finish, manage, scratch_database, start
 
 PROVE = os.environ.get("YTOPS_PROVE") == "1"
 PASSWORD = re.compile(r"with the password (\S+)\n")
+Environment = dict[str, str | None]
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
+def fresh(tmp_path: Path) -> Iterator[Environment]:
+    """The environment of a machine that has no database and no files of ours yet."""
+    (tmp_path / "own_settings.py").write_text(
+        "from pathlib import Path\n"
+        "from ytops.settings import *\n"
+        f"VAR_DIR = Path({str(tmp_path)!r}) / 'var'\n"
+        "STATIC_ROOT = VAR_DIR / 'static'\n"
+    )
+    module = {"DJANGO_SETTINGS_MODULE": "own_settings", "PYTHONPATH": str(tmp_path)}
     with scratch_database(tmp_path) as url:
-        yield url
+        yield {"DATABASE_URL": url, **module}
+
+
+def static_files_are_whole(folder: Path) -> bool:
+    manifest = json.loads((folder / "var/static/staticfiles.json").read_text())
+    names = {name for pair in manifest["paths"].items() for name in pair}
+    return all((folder / "var/static" / name).exists() for name in names)
 
 
 def passwords(*results: CompletedProcess[str]) -> list[str]:
     return [password for result in results for password in PASSWORD.findall(result.stdout)]
 
 
-def dump(url: str) -> list[dict[str, Any]]:
+def dump(env: Environment) -> list[dict[str, Any]]:
     """Every row of every table that has a model."""
-    result = manage("dumpdata", DATABASE_URL=url)
+    result = manage("dumpdata", **env)
     assert result.returncode == 0, result.stderr
     rows: list[dict[str, Any]] = json.loads(result.stdout)
     return rows
 
 
-def superusers(url: str) -> list[str]:
-    users = (row["fields"] for row in dump(url) if row["model"] == "auth.user")
+def superusers(env: Environment) -> list[str]:
+    users = (row["fields"] for row in dump(env) if row["model"] == "auth.user")
     return [user["username"] for user in users if user["is_superuser"]]
 
 
-def lets_in(url: str, password: str) -> bool:
+def lets_in(env: Environment, password: str) -> bool:
     code = "import django, sys; django.setup(); from django.contrib.auth import authenticate; "
     code += "print(authenticate(username='operator', password=sys.argv[1]) is not None)"
-    return finish(start("-c", code, password, DATABASE_URL=url)).stdout.strip() == "True"
+    return finish(start("-c", code, password, **env)).stdout.strip() == "True"
 
 
-def test_once_makes_an_installation_and_twice_changes_nothing(url: str) -> None:
-    first = manage("setup", DATABASE_URL=url)
+def test_once_makes_an_installation_and_twice_changes_nothing(fresh: Environment) -> None:
+    first = manage("setup", **fresh)
     assert (first.returncode, first.stderr) == (0, "")
     [password] = passwords(first)
-    assert lets_in(url, password)
-    before = dump(url)
+    assert lets_in(fresh, password)
+    before = dump(fresh)
     assert {"channels_app.transformationpreset", "auth.group"} <= {row["model"] for row in before}
 
-    again = manage("setup", DATABASE_URL=url)
+    again = manage("setup", **fresh)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert dump(url) == before
+    assert dump(fresh) == before
 
 
 def test_two_at_once_make_one_installation_and_a_third_beside_them(
-    url: str, tmp_path: Path
+    fresh: Environment, tmp_path: Path
 ) -> None:
     """The third shares nothing with them but the folder of the static files."""
-    with scratch_database(tmp_path) as other:
-        processes = [start("manage.py", "setup", DATABASE_URL=one) for one in (url, url, other)]
+    with scratch_database(tmp_path) as url:
+        other = {**fresh, "DATABASE_URL": url}
+        processes = [start("manage.py", "setup", **env) for env in (fresh, fresh, other)]
         results = [finish(process) for process in processes]
         assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 3
         assert len(passwords(*results[:2])) == len(passwords(results[2])) == 1
-        assert superusers(url) == superusers(other) == ["operator"]
-    folder = django_settings.STATIC_ROOT
-    served = json.loads((folder / "staticfiles.json").read_text())["paths"]
-    for source, name in served.items():
-        assert (folder / source).exists(), source
-        assert (folder / name).exists(), name
+        assert superusers(fresh) == superusers(other) == ["operator"]
+    assert static_files_are_whole(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(25 if PROVE else 1))
-def test_killed_anywhere_it_goes_on_where_it_was(seed: int, url: str) -> None:
+def test_killed_anywhere_it_goes_on_where_it_was(
+    seed: int, fresh: Environment, tmp_path: Path
+) -> None:
     random, killed = Random(seed), []
     for _ in range(3):
-        process = start("manage.py", "setup", DATABASE_URL=url)
+        process = start("manage.py", "setup", **fresh)
         with suppress(TimeoutExpired):
             process.wait(timeout=random.uniform(0.3, 1.8))
         process.kill()
         killed.append(finish(process))
-    last = manage("setup", DATABASE_URL=url)
+    last = manage("setup", **fresh)
     assert (last.returncode, last.stderr) == (0, "")
-    assert superusers(url) == ["operator"]
+    assert superusers(fresh) == ["operator"]
     # Whoever read what was printed gets in: the last password of them all counts.
-    assert lets_in(url, passwords(*killed, last)[-1])
+    assert lets_in(fresh, passwords(*killed, last)[-1])
+    assert static_files_are_whole(tmp_path)
 
 
 @pytest.fixture
@@ -149,13 +162,16 @@ def test_the_demo_leaves_an_edited_preset_alone() -> None:
     assert Group.objects.count() == 2
 
 
-def test_static_files_of_a_killed_run_are_made_anew(tmp_path: Path, settings: Settings) -> None:
-    settings.VAR_DIR, settings.STATIC_ROOT = tmp_path, tmp_path / "static"
-    collect_static()
-    file = tmp_path / "static" / "admin" / "css" / "base.css"
+def test_static_files_of_a_killed_run_are_made_anew(fresh: Environment, tmp_path: Path) -> None:
+    assert manage("setup", **fresh).returncode == 0
+    folder = tmp_path / "var" / "static"
+    file = folder / "admin" / "css" / "base.css"
     whole = file.read_bytes()
     file.write_bytes(whole[:100])
-    (tmp_path / "static.unfinished").touch()
-    collect_static()
+    (folder / "staticfiles.json").write_text("")
+    (tmp_path / "var" / "static.unfinished").touch()
+    again = manage("setup", **fresh)
+    assert (again.returncode, again.stderr) == (0, "")
     assert file.read_bytes() == whole
-    assert not (tmp_path / "static.unfinished").exists()
+    assert static_files_are_whole(tmp_path)
+    assert not (tmp_path / "var" / "static.unfinished").exists()

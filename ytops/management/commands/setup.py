@@ -1,4 +1,5 @@
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,10 @@ def collect_static() -> None:
     """Several installations may share the folder, as `make run` and `make demo` do."""
     unfinished = settings.VAR_DIR / "static.unfinished"
     with file_lock(settings.VAR_DIR / "static.lock"):
-        # A killed run leaves files cut short that look newer than their source: begin afresh.
-        clear = unfinished.exists()
+        # A killed run leaves files cut short: they look newer than their source, and a manifest
+        # that is no JSON stops even `collectstatic --clear`.
+        if unfinished.exists():
+            shutil.rmtree(settings.STATIC_ROOT, ignore_errors=True)
         unfinished.touch()
-        call_command("collectstatic", verbosity=0, interactive=False, clear=clear)
+        call_command("collectstatic", verbosity=0, interactive=False)
         unfinished.unlink()
