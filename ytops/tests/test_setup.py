@@ -112,6 +112,26 @@ def test_killed_anywhere_it_goes_on_where_it_was(
     assert static_files_are_whole(tmp_path)
 
 
+# Ends the process where a migration is done and about to be recorded.
+DIES = """
+import os, sys
+from django.db.migrations.recorder import MigrationRecorder
+record = MigrationRecorder.record_applied
+def die(self, app, name):
+    os._exit(9) if app == sys.argv[1] else record(self, app, name)
+MigrationRecorder.record_applied = die
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "migrate", "-v0"])
+"""
+
+
+def test_a_migration_is_recorded_with_what_it_does(fresh: Environment) -> None:
+    for app in ("auth", "videos_app"):
+        assert finish(start("-c", DIES, app, **fresh)).returncode == 9
+    last = manage("migrate", "-v0", **fresh)
+    assert (last.returncode, last.stderr) == (0, "")
+
+
 @pytest.fixture
 def short_demo(tmp_path: Path, settings: Settings) -> None:
     """As shipped, but for what hangs on the channels: that takes long to load."""
@@ -120,6 +140,11 @@ def short_demo(tmp_path: Path, settings: Settings) -> None:
         kept = [row for row in rows if row["model"].startswith(("channels_app.", "auth."))]
         (tmp_path / f"{name}.json").write_text(json.dumps(kept))
     settings.FIXTURE_DIRS = [tmp_path]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, settings: Settings) -> None:
+    settings.VAR_DIR, settings.STATIC_ROOT = tmp_path / "var", tmp_path / "var" / "static"
 
 
 def setup(*arguments: str) -> None:
