@@ -26,4 +26,4 @@ STORAGES = STORAGES | {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 }
 # Nothing is collected for a test: the live server takes static files from where they lie.
-STATIC_ROOT = None
+STATIC_ROOT = None  # type: ignore[assignment]
