@@ -1,5 +1,6 @@
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -63,11 +64,20 @@ class ChannelAdmin(ModelAdmin[Channel]):
 
     @admin.action(description="Activate", permissions=["change"])
     def activate(self, request: HttpRequest, channels: QuerySet[Channel]) -> None:
-        self.message_user(request, f"{channels.update(is_active=True)} channels are active.")
+        self.switch(request, channels, active=True)
 
     @admin.action(description="Deactivate", permissions=["change"])
     def deactivate(self, request: HttpRequest, channels: QuerySet[Channel]) -> None:
-        self.message_user(request, f"{channels.update(is_active=False)} channels are inactive.")
+        self.switch(request, channels, active=False)
+
+    def switch(self, request: HttpRequest, channels: QuerySet[Channel], *, active: bool) -> None:
+        with transaction.atomic():
+            changing = list(channels.exclude(is_active=active).select_for_update(of=("self",)))
+            for channel in changing:
+                channel.save_fields(is_active=active)
+                self.log_change(request, channel, [{"changed": {"fields": ["active"]}}])
+        switched = f"{len(changing)} channel{'' if len(changing) == 1 else 's'}"
+        self.message_user(request, f"{switched} {'activated' if active else 'deactivated'}.")
 
 
 @admin.register(TransformationPreset)

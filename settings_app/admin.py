@@ -1,4 +1,7 @@
+import json
+
 from django.contrib import admin
+from django.utils.text import Truncator
 
 from settings_app.models import SystemConfiguration
 from ytops.admin.base import ModelAdmin
@@ -17,4 +20,6 @@ class SystemConfigurationAdmin(ModelAdmin[SystemConfiguration]):
     def shown_value(self, row: SystemConfiguration) -> object:
         if row.encrypted:
             return "not set" if row.secret is None else row.secret
-        return "inherited" if row.value is None else row.value
+        if row.value is None:
+            return "inherited"
+        return Truncator(json.dumps(row.value, ensure_ascii=False)).chars(80)

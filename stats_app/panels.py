@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from channels_app.models import Channel
@@ -58,7 +58,7 @@ def audience(request: HttpRequest) -> dict[str, Any] | None:
             counted_at=Subquery(newest.values("timestamp")[:1]),
         )
         .filter(counted_at__isnull=False)
-        .order_by("-views")
+        .order_by(F("views").desc(nulls_last=True))
         .only("name")
     )
     return {"channels": channels[:SHOWN]}

@@ -1,19 +1,27 @@
 """The ModelAdmin that every table of ytops has."""
 
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminURLFieldWidget
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import IntegrityError, connection, models
 from django.http import HttpRequest, HttpResponse
 
 from ytops.admin import deletion, panels
+from ytops.admin.display import json_block
 from ytops.admin.forms import EditForm
-from ytops.admin.lists import BoundedChangeList, BoundedPaginator
+from ytops.admin.lists import MOST_COUNTED, BoundedChangeList, BoundedPaginator, bounded_count
 
 M = TypeVar("M", bound=models.Model)
+
+
+def json_shown(field: models.Field[Any, Any]) -> Any:
+    @admin.display(description=field.verbose_name)
+    def shown(obj: models.Model) -> str:
+        return json_block(field.value_from_object(obj))
+
+    return shown
 
 
 class ModelAdmin(admin.ModelAdmin[M]):
@@ -51,7 +59,7 @@ class ModelAdmin(admin.ModelAdmin[M]):
         elif changed := set(form.changed_data) & set(form.stored_digests):
             obj.save(update_fields=changed)
 
-    def get_deleted_objects(self, objs: Iterable[M], request: HttpRequest) -> Any:
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         return deletion.summary(objs, request)
 
     def changeform_view(
@@ -66,7 +74,36 @@ class ModelAdmin(admin.ModelAdmin[M]):
         except IntegrityError:
             # Somebody's row came between our check and our write. Rolled back; checked again,
             # it becomes a message in the form.
+            said: Any = messages.get_messages(request)
+            said._queued_messages.clear()
             return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def response_action(self, request: HttpRequest, queryset: models.QuerySet[M]) -> Any:
+        """As Django's, but "select all" stops where the counting stops."""
+        if request.POST.get("select_across") == "1" and bounded_count(queryset)[1]:
+            self.message_user(
+                request,
+                f"Nothing was done: there are more than {MOST_COUNTED:,}, and so many would be "
+                "more than this page says. Narrow the list first.",
+                messages.ERROR,
+            )
+            return None
+        return super().response_action(request, queryset)
+
+    def get_fieldsets(self, request: HttpRequest, obj: M | None = None) -> Any:
+        """As Django's; who may only look sees JSON as readably as who may change it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        shown: dict[Any, Any] = {
+            field.name: json_shown(field)
+            for field in self.opts.concrete_fields
+            if isinstance(field, models.JSONField)
+        }
+        return [
+            (title, {**options, "fields": [shown.get(name, name) for name in options["fields"]]})
+            for title, options in fieldsets
+        ]
 
     def render_change_form(
         self,

@@ -1,14 +1,15 @@
-"""What goes with an object that is deleted: counted, never loaded."""
+"""What goes with an object that is deleted: counted, not loaded."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
 from django.http import HttpRequest
+from django.utils.text import capfirst
 
 from ytops.admin.lists import shown_count
 
 Rows = models.QuerySet[Any]
+NAMED = 100
 
 
 def cascade(rows: Rows) -> dict[type[models.Model], Rows]:
@@ -28,17 +29,16 @@ def cascade(rows: Rows) -> dict[type[models.Model], Rows]:
 
 
 def summary(
-    objs: Iterable[models.Model], request: HttpRequest
+    objs: Rows | list[models.Model], request: HttpRequest
 ) -> tuple[list[str], dict[str, str], set[str], list[str]]:
     """For ModelAdmin.get_deleted_objects(): names, counts, missing permissions, protected."""
-    objs = list(objs)
-    model = type(objs[0])
-    lines = [f"{model._meta.verbose_name}: {obj}".capitalize() for obj in objs[:100]]
-    if len(objs) > 100:
-        lines.append(f"and {len(objs) - 100} more")
+    if isinstance(objs, models.QuerySet):
+        rows = objs.order_by()
+    else:
+        rows = type(objs[0])._base_manager.filter(pk__in=[obj.pk for obj in objs])
+    lines = [f"{capfirst(rows.model._meta.verbose_name)}: {obj}" for obj in objs[:NAMED]]
     counts: dict[str, str] = {}
     forbidden: set[str] = set()
-    rows = model._base_manager.filter(pk__in=[obj.pk for obj in objs])
     for taken, queryset in cascade(rows).items():
         count = shown_count(queryset)
         if count == "0":

@@ -49,7 +49,7 @@ def moment(text: Any) -> Any:
     """An ISO 8601 time as the admin shows times; anything else as it is."""
     try:
         return date_format(localtime(datetime.fromisoformat(text)), "DATETIME_FORMAT")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return text
 
 

@@ -11,20 +11,24 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils.functional import cached_property
 
+from ytops.db import strict_json
 from ytops.db.secrets import Secret
-from ytops.db.strict_json import pretty
 
 OPENED = "_opened"
 
 
-def digest(value: Any) -> str:
-    """A short name for a value of a field, equal for what a form shows as equal."""
+def digest(field: models.Field[Any, Any], value: Any) -> str:
+    """A short name for a value, equal for what a browser shows and posts as equal."""
     if isinstance(value, Secret):
         value = value.tagged()
     elif isinstance(value, models.Model):
         value = value.pk
     elif isinstance(value, datetime):
         value = value.replace(microsecond=0)  # a form's time has none
+    elif isinstance(value, str):
+        # Line ends are CRLF in a text box and lost in a one-line input; both are stripped.
+        lines = value.replace("\r\n", "\n").split("\n")
+        value = ("\n" if isinstance(field, models.TextField) else "").join(lines).strip()
     text = json.dumps(value, cls=DjangoJSONEncoder, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -41,15 +45,20 @@ class EditForm(forms.ModelForm[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.opened_digests = self.stored_digests
+        for field in self.fields.values():
+            field.show_hidden_initial = False  # Django's own, for fields with a callable default
+        self.opened_digests = dict(self.stored_digests)
         if self.is_bound:
-            try:
-                posted = json.loads(self.data.get(OPENED, "{}"))
-            except ValueError:
-                posted = None
-            if isinstance(posted, dict):
-                known = self.stored_digests
-                self.opened_digests = known | {k: v for k, v in posted.items() if k in known}
+            self.opened_digests |= self.posted_digests()
+
+    def posted_digests(self) -> dict[str, str]:
+        try:
+            posted = strict_json.parse(self.data.get(OPENED, "{}"))
+        except ValueError:
+            return {}
+        if not isinstance(posted, dict):
+            return {}
+        return {name: posted[name] for name in self.stored_digests if name in posted}
 
     @cached_property
     def stored_digests(self) -> dict[str, str]:
@@ -57,7 +66,7 @@ class EditForm(forms.ModelForm[Any]):
             return {}
         fields = self.instance._meta.concrete_fields
         return {
-            field.name: digest(field.value_from_object(self.instance))
+            field.name: digest(field, field.value_from_object(self.instance))
             for field in fields
             if field.name in self.fields
         }
@@ -69,16 +78,20 @@ class EditForm(forms.ModelForm[Any]):
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
+        for name, value in self.cleaned_data.items():
+            if type(value) is str:
+                self.cleaned_data[name] = value.replace("\r\n", "\n")
         for name, stored in self.stored_digests.items():
-            opened = self.opened_digests[name]
-            if opened == stored or name not in self.cleaned_data:
+            if name not in self.cleaned_data:
                 continue
-            entered = digest(self.cleaned_data[name])
-            if entered == opened:
-                self.keep(name)
-            elif entered != stored:
-                self.opened_digests |= {name: stored}
+            opened = self.opened_digests[name]
+            entered = digest(self.instance._meta.get_field(name), self.cleaned_data[name])
+            if entered in (opened, stored):
+                del self.cleaned_data[name]  # not the operator's change: the row keeps its own
+            elif opened != stored:
+                self.opened_digests[name] = stored
                 self.add_error(name, self.conflict(name))
+        self.changed_data = [name for name in self.changed_data if name in self.cleaned_data]
         return self.cleaned_data
 
     def _post_clean(self) -> None:
@@ -91,18 +104,13 @@ class EditForm(forms.ModelForm[Any]):
         except ValidationError as error:
             self.add_error(None, error.messages)
 
-    def keep(self, name: str) -> None:
-        """Leave this field of the row as somebody else made it."""
-        del self.cleaned_data[name]
-        self.changed_data = [changed for changed in self.changed_data if changed != name]
-
     def conflict(self, name: str) -> ValidationError:
         field = self.instance._meta.get_field(name)
         value = getattr(self.instance, name)
         if isinstance(value, Secret):
             shown = "another secret"
         elif isinstance(field, models.JSONField):
-            shown = pretty(value)
+            shown = strict_json.pretty(value)
         elif value is None or value == "":
             shown = "empty"
         else:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
-from django.db.models.expressions import BaseExpression, Case, Col, Value, When
+from django.db.models.expressions import BaseExpression, Case, Col, F, Value, When
 from django.db.models.functions import Cast
 from django.db.models.query_utils import DeferredAttribute
 from django.utils.encoding import force_bytes
@@ -56,6 +56,9 @@ class SecretAttribute(DeferredAttribute):
     def __set__(self, instance: models.Model, value: Any) -> None:
         if not hasattr(value, "resolve_expression"):
             value = self.field.to_python(value)
+        elif not isinstance(value, F | Value | Case | Cast):
+            # Here already: at an INSERT Django would refuse it by itself, and quote it.
+            raise self.field.refusal(value)
         instance.__dict__[self.field.attname] = value
 
 
@@ -68,6 +71,7 @@ class SecretField(EncryptedField):  # type: ignore[misc]  # the library has no t
     """
 
     secret_class: type[Secret] = Secret
+    empty_strings_allowed = False  # so that the admin's filters ask for NULL alone
     descriptor_class = SecretAttribute
 
     if TYPE_CHECKING:
@@ -88,7 +92,7 @@ class SecretField(EncryptedField):  # type: ignore[misc]  # the library has no t
 
     def from_db_value(self, value: Any, *args: Any) -> Secret | None:
         # Text, if something other than Django wrote it into SQLite.
-        return None if value is None else self.secret_class(force_bytes(value))
+        return None if value is None else self.secret_class.stored(force_bytes(value))
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         secret = self.to_python(value)
@@ -97,12 +101,15 @@ class SecretField(EncryptedField):  # type: ignore[misc]  # the library has no t
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if hasattr(value, "as_sql"):
             if not self._keeps_ciphertext(value):
-                raise FieldError(
-                    f"{self.name} is a secret: of expressions it takes only F() on itself and what "
-                    f"bulk_update() makes; a {type(value).__name__} could store plaintext."
-                )
+                raise self.refusal(value)
             return value
         return self.get_db_prep_value(value, connection)
+
+    def refusal(self, expression: Any) -> FieldError:
+        return FieldError(
+            f"{self.name} is a secret: of expressions it takes only F() on itself and what "
+            f"bulk_update() makes; a {type(expression).__name__} could store plaintext."
+        )
 
     def _keeps_ciphertext(self, expression: BaseExpression) -> bool:
         """Whether all that this expression can yield is NULL or ciphertext of such a field."""

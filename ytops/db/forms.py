@@ -18,8 +18,7 @@ class StrictJSONFormField(forms.JSONField):
     widget = forms.Textarea(attrs={"class": "json", "rows": 8, "spellcheck": "false"})
 
     def __init__(self, *, empty_value: Any = None, **kwargs: Any) -> None:
-        self.empty_value = empty_value
-        super().__init__(**kwargs)
+        super().__init__(empty_value=empty_value, **kwargs)
 
     def to_python(self, value: Any) -> Any:
         if value in self.empty_values:
@@ -27,9 +26,12 @@ class StrictJSONFormField(forms.JSONField):
         if not isinstance(value, str):
             return value
         try:
-            return strict_json.parse(value)
+            parsed = strict_json.parse(value)
         except ValueError as error:
-            raise ValidationError(f"This is {error}.", code="invalid") from None
+            raise ValidationError(f"This cannot be read: {error}.", code="invalid") from None
+        if parsed is None:
+            raise ValidationError("null is no value: leave it empty instead.", code="null_value")
+        return parsed
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         return initial if self.disabled or data is None else InvalidJSONInput(data)
@@ -37,7 +39,7 @@ class StrictJSONFormField(forms.JSONField):
     def prepare_value(self, value: Any) -> str:
         if isinstance(value, InvalidJSONInput):
             return value
-        return strict_json.pretty(value)
+        return "" if value is None else strict_json.pretty(value)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         if self.disabled:
@@ -78,7 +80,7 @@ class SecretWidget(forms.Textarea):
                 context["problem"] = str(error)
         return context
 
-    def value_from_datadict(self, data: Any, files: Any, name: str) -> str | Secret | None:
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> str | CannotDecrypt | None:
         """The text typed, "" to keep what is stored, None to remove it."""
         if typed := (data.get(name) or "").strip():
             return str(typed)
@@ -88,7 +90,7 @@ class SecretWidget(forms.Textarea):
             try:
                 return str(Secret.of(pending).reveal())
             except (CannotDecrypt, ValueError):
-                return ""
+                return CannotDecrypt()
         return ""
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
@@ -118,12 +120,16 @@ class SecretFormField(forms.Field):
         """Plaintext is checked here, encrypted at once, and goes no further."""
         if value is None:
             return self.clean_blank(None)
+        if isinstance(value, CannotDecrypt):
+            raise ValidationError(
+                "What was entered before can no longer be read: enter it again.", code="unreadable"
+            )
         plain = value
         if issubclass(self.secret_class, JSONSecret):
             try:
                 plain = strict_json.parse(value)
             except ValueError as error:
-                raise ValidationError(f"This is {error}.", code="invalid") from None
+                raise ValidationError(f"This cannot be read: {error}.", code="invalid") from None
         self.run_validators(plain)
         return self.secret_class.encrypt(plain)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Self
@@ -16,9 +17,10 @@ from ytops.db import strict_json
 
 MASK = "********"
 TAG = "fernet:"
+DAMAGED_TAG = "fernet-damaged:"
 # Version byte 0x80, then at least timestamp, IV, one block and HMAC, in base64url.
 # https://github.com/fernet/spec/blob/master/Spec.md
-TOKEN = re.compile(r"gAAAA[A-Za-z0-9_-]{91,}={0,2}")
+TOKEN = re.compile(rb"gAAAA[A-Za-z0-9_-]{91,}={0,2}")
 
 
 class CannotDecrypt(Exception):
@@ -54,8 +56,18 @@ class Secret(str):
     ciphertext: bytes
 
     def __new__(cls, ciphertext: bytes) -> Self:
+        """ValueError for what is no Fernet token: plaintext, most likely."""
+        if not TOKEN.fullmatch(ciphertext):
+            raise ValueError(
+                f"{cls.__name__}() takes ciphertext; {cls.__name__}.encrypt() makes it"
+            )
+        return cls.stored(ciphertext)
+
+    @classmethod
+    def stored(cls, content: bytes) -> Self:
+        """The handle on whatever a column holds, be it damaged."""
         self = super().__new__(cls, MASK)
-        self.ciphertext = ciphertext
+        self.ciphertext = content
         return self
 
     @classmethod
@@ -75,14 +87,17 @@ class Secret(str):
         would encrypt it a second time.
         """
         if isinstance(value, Secret):
-            return cls(value.ciphertext)
-        if isinstance(value, str) and value.startswith(TAG):
-            token = value.removeprefix(TAG)
-            if not TOKEN.fullmatch(token):
+            return cls.stored(value.ciphertext)
+        if isinstance(value, str) and value.startswith((TAG, DAMAGED_TAG)):
+            tag, _, text = value.partition(":")
+            try:
+                if tag + ":" == TAG:
+                    return cls(text.encode())
+                return cls.stored(b64decode(text, validate=True))
+            except ValueError:
                 raise ValueError(
-                    f"begins with {TAG!r} but is not the ciphertext that dumpdata writes"
-                )
-            return cls(token.encode())
+                    f"begins with {tag!r} but is not the ciphertext that dumpdata writes"
+                ) from None
         return cls.encrypt(value)
 
     @staticmethod
@@ -105,7 +120,9 @@ class Secret(str):
 
     def tagged(self) -> str:
         """The ciphertext as text, for dumps: `Secret.of` takes it back."""
-        return TAG + self.ciphertext.decode("ascii", "replace")
+        if TOKEN.fullmatch(self.ciphertext):
+            return TAG + self.ciphertext.decode()
+        return DAMAGED_TAG + b64encode(self.ciphertext).decode()
 
     def key_fingerprint(self) -> str:
         """Which key of FERNET_KEYS opens it; CannotDecrypt if none does."""
@@ -130,7 +147,7 @@ class Secret(str):
         return hash(self.ciphertext)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.ciphertext,)
+        return type(self).stored, (self.ciphertext,)
 
 
 class JSONSecret(Secret):

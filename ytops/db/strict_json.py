@@ -75,6 +75,8 @@ def validate_storable(value: Any, depth: int = 0) -> None:
     """Refuse what would not come back from either database as it was."""
     if depth > DEEPEST:
         raise ValidationError(f"Nested deeper than {DEEPEST} levels.", code="too_deep")
+    if hasattr(value, "ciphertext"):
+        raise ValidationError("A secret inside JSON would be stored as its mask.", code="mask")
     if isinstance(value, str):
         validate_text(value)
     elif isinstance(value, float) and not math.isfinite(value):

@@ -34,7 +34,8 @@ class _Inputs(HTMLParser):
             return
         if tag == "input" and name and given.get("type") != "submit":
             if given.get("type") != "checkbox":
-                self.values[name] = given.get("value", "")
+                # What a browser holds in a line of text has no line ends.
+                self.values[name] = given.get("value", "").replace("\n", "")
             elif "checked" in given:
                 self.values[name] = given.get("value", "on")
         elif tag == "textarea" and name:
@@ -75,5 +76,6 @@ def post(
     client: Client, what: Model | type[Model], values: dict[str, str], **changes: Any
 ) -> HttpResponse:
     page = "change" if isinstance(what, Model) else "add"
-    data = {name: value for name, value in (values | changes).items() if value is not None}
+    lines = (values | changes).items()
+    data = {name: value.replace("\n", "\r\n") for name, value in lines if value is not None}
     return client.post(url(what, page), data)  # type: ignore[return-value]

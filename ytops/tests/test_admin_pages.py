@@ -1,7 +1,11 @@
 """Every page of the admin: it opens, and asks the database no more as its table grows."""
 
+import re
 from collections.abc import Callable
+from datetime import datetime
+from html import unescape
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -10,6 +14,8 @@ from django.db import connection
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django.utils.html import strip_tags
 
 from channels_app.models import Channel, Music, TransformationPreset
 from jobs_app.models import VideoProcessingJob
@@ -18,7 +24,7 @@ from stats_app.models import ChannelStatistics, VideoStatistics
 from videos_app.models import Video
 from ytops.admin import lists
 from ytops.tests.admin_client import url
-from ytops.tests.examples import one_of_each
+from ytops.tests.examples import one_of_each, video
 
 Count = Callable[[str], int]
 
@@ -28,10 +34,10 @@ LISTS: dict[type[Model], int] = {
     TransformationPreset: 4,
     Music: 4,
     Channel: 5,
-    Video: 8,
-    VideoProcessingJob: 7,
-    ChannelStatistics: 7,
-    VideoStatistics: 7,
+    Video: 7,
+    VideoProcessingJob: 6,
+    ChannelStatistics: 6,
+    VideoStatistics: 6,
     SystemConfiguration: 4,
 }
 # A video's page has its jobs and statistics; a channel's page counts by state and draws.
@@ -142,9 +148,10 @@ def test_a_viewer_sees_and_changes_nothing(client: Client, db: Any) -> None:
     viewer.groups.add(Group.objects.get(name="Viewers"))
     client.force_login(viewer)
     row = one_of_each()[Channel]
-    page = client.get(url(row, "change")).content
-    assert b"Cooking 0" in page
-    assert b'name="_save"' not in page
+    page = client.get(url(row, "change")).content.decode()
+    assert "Cooking 0" in page
+    assert 'name="_save"' not in page
+    assert '<pre class="json">{\n  &quot;timezone&quot;' in page
     assert client.post(url(row, "change"), {"name": "x"}).status_code == 403
     assert client.get(url(row, "delete")).status_code == 403
 
@@ -162,13 +169,78 @@ def test_a_panel_needs_its_permission(client: Client, db: Any) -> None:
     assert "Audience" not in index
 
 
-def test_a_count_stops_at_its_bound(page_of: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bound_of_three(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists.bounded_count, "__defaults__", (3,))
     for number in range(5):
         one_of_each(number)
+
+
+@pytest.mark.usefixtures("bound_of_three")
+def test_a_count_stops_at_its_bound(page_of: Client) -> None:
     html = page_of.get(url(Video, "changelist")).content.decode()
     assert "more than 3 videos" in " ".join(html.split())
-    assert "2026" not in html.partition("changelist-search")[2].partition("<form")[0]
+
+
+@pytest.mark.usefixtures("bound_of_three")
+def test_select_all_does_nothing_where_there_is_more_than_it_says(page_of: Client) -> None:
+    data = {"action": "delete_selected", "select_across": "1", "post": "yes"}
+    selected = [str(Video.objects.all()[0].pk)]
+    answer = page_of.post(
+        url(Video, "changelist"), data | {"_selected_action": selected}, follow=True
+    )
+    assert "Nothing was done" in answer.content.decode()
+    assert Video.objects.count() == 5
+
+
+def test_the_dates_go_from_years_to_days(page_of: Client) -> None:
+    made = one_of_each()[ChannelStatistics]
+    for when in ("2024-02-03T10:00Z", "2026-11-05T23:30Z"):
+        ChannelStatistics.objects.create(
+            channel=made.channel, timestamp=datetime.fromisoformat(when)
+        )
+    made.delete()
+    address = url(ChannelStatistics, "changelist")
+
+    def dates(query: str) -> list[str]:
+        html = page_of.get(f"{address}?{query}").content.decode()
+        nav = html.partition('<nav class="toplinks">')[2].partition("</nav>")[0]
+        return [words.strip() for words in unescape(strip_tags(nav)).splitlines() if words.strip()]
+
+    assert dates("") == ["2024", "2025", "2026"]
+    assert dates("timestamp__year=2026") == ["‹ All dates", "November 2026"]
+    assert dates("timestamp__year=2026&timestamp__month=11") == ["‹ 2026", "5 November 2026"]
+    day = "timestamp__year=2026&timestamp__month=11&timestamp__day=5"
+    assert dates(day) == ["‹ November 2026", "5 November 2026"]
+    assert b"1 channel statistics" in page_of.get(f"{address}?{day}").content
+
+
+@pytest.mark.parametrize("year", ["0", "10000", "9" * 30, "x", ""])
+def test_a_year_of_no_calendar_is_no_error(year: str, page_of: Client) -> None:
+    one_of_each()
+    answer = page_of.get(url(Video, "changelist"), {"created_at__year": year}, follow=True)
+    assert answer.status_code == 200
+
+
+def test_unknown_times_come_last_whichever_way_a_list_is_sorted(page_of: Client) -> None:
+    made = one_of_each()[Video]
+    known = video(channel=made.channel, title="Known", scheduled_for=timezone.now())
+    for order in ("4", "-4"):
+        found = page_of.get(url(Video, "changelist"), {"o": order})
+        assert list(found.context["cl"].result_list) == [known, made]
+
+
+def test_every_link_of_the_index_and_of_the_lists_opens(page_of: Client) -> None:
+    one_of_each()
+    start = ["/admin/", *(url(model, "changelist") for model in LISTS)]
+    links = set(start)
+    for address in start:
+        html = page_of.get(address).content.decode()
+        links |= {urljoin(address, unescape(link)) for link in re.findall(r'href="([^"]+)"', html)}
+    inside = {link for link in links if link.startswith("/admin/") and "logout" not in link}
+    assert len(inside) > 60
+    for link in inside:
+        assert page_of.get(link, follow=True).status_code == 200, link
 
 
 def test_deleting_a_channel_counts_what_goes_with_it(page_of: Client) -> None:

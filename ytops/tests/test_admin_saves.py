@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -161,6 +162,66 @@ def test_a_row_deleted_meanwhile_says_so(page_of: Client) -> None:
     assert "doesn’t exist" in response.content.decode()
 
 
+def test_a_time_entered_beside_a_mistake_is_saved_once_that_is_mended(page_of: Client) -> None:
+    job = one_of_each()[VideoProcessingJob]
+    changes = {"run_at_0": "2027-03-03", "run_at_1": "10:00:00", "priority": "9999"}
+    refused = post(page_of, job, opened(page_of, job), **changes)
+    assert post(page_of, job, inputs(refused.content.decode()), priority="5").status_code == 302
+    job.refresh_from_db()
+    assert (job.run_at, job.priority) == (datetime(2027, 3, 3, 10, tzinfo=UTC), 5)
+
+
+def test_the_opened_value_can_be_put_back_after_a_conflict(page_of: Client) -> None:
+    row = channel(settings={"a.b": 1})
+    form = opened(page_of, row)
+    Channel.objects.filter(pk=row.pk).update(settings={"a.b": 9})
+    refused = post(page_of, row, form, settings='{"a.b": 2}')
+    again = inputs(refused.content.decode())
+    assert post(page_of, row, again, settings='{"a.b": 1}').status_code == 302
+    row.refresh_from_db()
+    assert row.settings == {"a.b": 1}
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", " one ", "one\n"])
+def test_text_that_a_browser_posts_otherwise_is_not_taken_for_changed(
+    text: str, page_of: Client
+) -> None:
+    preset = TransformationPreset.objects.create(name="Short", description=text)
+    made = video(title=text)
+    for row in (preset, made):
+        assert post(page_of, row, opened(page_of, row)).status_code == 302
+    preset.refresh_from_db()
+    made.refresh_from_db()
+    assert (preset.description, made.title) == (text, text)
+    assert LogEntry.objects.filter(change_message__contains="fields").count() == 0
+
+
+def test_a_text_box_is_saved_with_plain_line_ends(page_of: Client) -> None:
+    preset = TransformationPreset.objects.create(name="Short", description="one")
+    post(page_of, preset, opened(page_of, preset), description="one\ntwo")
+    preset.refresh_from_db()
+    assert preset.description == "one\ntwo"
+
+
+def test_a_long_json_does_not_keep_the_name_from_being_changed(page_of: Client) -> None:
+    row = channel(metadata={"long": "x" * 1_400_000})
+    assert post(page_of, row, opened(page_of, row), name="Renamed").status_code == 302
+
+
+@pytest.mark.parametrize("posted", ["[" * 200_000, "{", "[]", "3", '{"name": 3, "x": {}}'])
+def test_a_broken_token_of_the_opened_values_is_no_error(posted: str, page_of: Client) -> None:
+    row = channel()
+    form = opened(page_of, row) | {"_opened": posted}
+    assert post(page_of, row, form, name="Renamed").status_code in (200, 302)
+
+
+def test_null_is_no_value_of_the_configuration(page_of: Client) -> None:
+    form = opened(page_of, SystemConfiguration)
+    assert "null is no value" in errors(
+        post(page_of, SystemConfiguration, form, key="a.b", value="null")
+    )
+
+
 BAD = {
     "schedule": [
         ("{", "not valid JSON at line 1, column 2"),
@@ -244,13 +305,19 @@ def test_a_second_live_job_is_refused_in_words(page_of: Client) -> None:
     assert "live job of this kind" in errors(refused)
 
 
-def test_actions_switch_channels_on_and_off(page_of: Client) -> None:
-    row = channel()
+def test_actions_switch_channels_and_leave_history_of_what_changed(page_of: Client) -> None:
+    rows = [channel(), channel(is_active=False)]
     for action, active in (("deactivate", False), ("activate", True)):
-        data = {"action": action, "_selected_action": [str(row.pk)]}
+        data = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
         page_of.post(url(Channel, "changelist"), data)
-        row.refresh_from_db()
-        assert row.is_active is active
+        assert set(Channel.objects.values_list("is_active", flat=True)) == {active}
+    assert LogEntry.objects.filter(object_id=str(rows[0].pk)).count() == 2
+    assert LogEntry.objects.filter(object_id=str(rows[1].pk)).count() == 1
+
+
+def test_a_deletion_names_its_object_to_the_letter(page_of: Client) -> None:
+    row = channel(name="BBC News ÄÖ")
+    assert "Channel: BBC News ÄÖ" in page_of.get(url(row, "delete")).content.decode()
 
 
 def test_many_videos_are_deleted_by_action(page_of: Client) -> None:

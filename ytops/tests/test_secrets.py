@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core import serializers
 from django.core.exceptions import FieldError, ImproperlyConfigured, ValidationError
 from django.db import connection
 from django.test import override_settings
@@ -289,3 +290,26 @@ class TestAnyValue:
         channel = Channel.objects.create(name="Cooking", credentials=JSONSecret.encrypt(value))
         channel.refresh_from_db()
         assert channel.credentials.reveal() == value
+
+
+class TestDamaged:
+    def test_a_handle_is_not_made_of_plaintext(self) -> None:
+        with pytest.raises(ValueError, match="takes ciphertext"):
+            Secret(b"plain")
+
+    def test_a_handle_inside_json_is_refused(self) -> None:
+        kept = examples.channel().credentials
+        for values in ({"metadata": {"copy": kept}}, {"credentials": {"copy": kept}}):
+            with pytest.raises(ValidationError, match="mask"):
+                examples.channel(**values)
+
+    def test_what_is_no_ciphertext_is_dumped_unread_and_comes_back(self) -> None:
+        row = examples.channel()
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE channels SET credentials = %s", [b"plain-\xff-garbage"])
+        dumped = serializers.serialize("json", Channel.objects.all())
+        assert "garbage" not in dumped
+        row.delete()
+        for restored in serializers.deserialize("json", dumped):
+            restored.save()
+        assert Channel.objects.get().credentials.ciphertext == b"plain-\xff-garbage"
