@@ -88,6 +88,7 @@ class VideoProcessingJob(BaseModel):
             models.Index(fields=["-created_at", "-id"], name="jobs_by_age"),
             models.Index(fields=["status", "-created_at"], name="jobs_by_status"),
             models.Index(fields=["channel", "-created_at"], name="jobs_by_channel"),
+            models.Index(fields=["channel", "status"], name="jobs_by_channel_status"),
             models.Index(fields=["video", "-created_at"], name="jobs_by_video"),
         ]
         constraints = [

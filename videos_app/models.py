@@ -90,6 +90,7 @@ class Video(BaseModel):
             models.Index(fields=["-created_at", "-id"], name="videos_by_age"),
             models.Index(fields=["status", "-created_at"], name="videos_by_status"),
             models.Index(fields=["channel", "-created_at"], name="videos_by_channel"),
+            models.Index(fields=["channel", "status"], name="videos_by_channel_status"),
         ]
         constraints = [
             UniqueConstraint(fields=["channel", "source_url"], name="videos_source_once_a_channel"),
