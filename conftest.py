@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 # Playwright runs an event loop in the thread of the test, which also asks the database.
@@ -21,3 +22,7 @@ def page_of(operator: User, client: Client) -> Client:
     """A client that is logged in as the operator."""
     client.force_login(operator)
     return client
+
+
+def pytest_report_header() -> str:
+    return f"database: {connection.vendor}"

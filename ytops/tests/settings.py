@@ -4,15 +4,15 @@ import os
 import tempfile
 
 os.environ["ENV_FILE"] = os.devnull
-os.environ["SECRET_KEY"] = "for tests only, not a key of any installation: 0123456789abcdef"
+os.environ["SECRET_KEY"] = "for-tests-only-not-a-key-of-any-installation-0123456789abcdef"
 os.environ["FERNET_KEYS"] = (
     "newest-key-for-tests-only-0123456789,older-key-for-tests-only-0123456789"
 )
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL") or "sqlite:///var/tests.sqlite3"
-# A file, as in production: an in-memory database knows neither WAL nor a second process.
-os.environ.setdefault(
-    "TEST_SQLITE_FILE", os.path.join(tempfile.gettempdir(), f"ytops-tests-{os.getpid()}.sqlite3")
-)
+if "TEST_SQLITE_FILE" not in os.environ:
+    # A file, as in production: an in-memory database knows neither WAL nor a second process.
+    FOLDER = tempfile.TemporaryDirectory(prefix="ytops-tests-")
+    os.environ["TEST_SQLITE_FILE"] = os.path.join(FOLDER.name, "tests.sqlite3")
 for name in ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"):
     os.environ.pop(name, None)
 os.environ["HTTPS"] = "off"
