@@ -4,18 +4,18 @@ PY := $(VENV)/bin/python
 export PYTHONUNBUFFERED = 1
 
 .PHONY: run demo test prove check serve
-run: DATABASE := $(DATABASE_URL)
 run: serve
 
 demo: PORT := $(if $(filter file,$(origin PORT)),8001,$(PORT))
-demo: DATABASE := sqlite:///var/demo.sqlite3
+demo: export DATABASE_URL = sqlite:///var/demo.sqlite3
 demo: SETUP := --demo
 demo: serve
 
 serve: $(VENV)/.installed .env
-	@DATABASE_URL='$(DATABASE)' $(PY) manage.py setup $(SETUP)
+	@$(PY) -c 'import socket, sys; socket.socket().connect_ex(("127.0.0.1", $(PORT))) or sys.exit("port $(PORT) is in use: try PORT=9000 make $(or $(MAKECMDGOALS),run)")'
+	@$(PY) manage.py setup $(SETUP)
 	@echo "ytops is at http://127.0.0.1:$(PORT)/ (stop it with Ctrl-C)"
-	@DATABASE_URL='$(DATABASE)' exec $(PY) -m gunicorn ytops.wsgi --bind 127.0.0.1:$(PORT) \
+	@exec $(PY) -m gunicorn ytops.wsgi --bind 127.0.0.1:$(PORT) \
 		--workers 2 --threads 4 --log-level warning --no-control-socket
 
 test: $(VENV)/.installed
@@ -36,7 +36,7 @@ check: $(VENV)/.installed-dev
 
 $(VENV)/.installed: requirements.txt requirements-test.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ytops needs Python 3.11 or newer, this is " + sys.version.split()[0])'
-	@test -x $(PY) || python3 -m venv $(VENV)
+	@$(PY) -m pip --version >/dev/null 2>&1 || python3 -m venv --clear $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

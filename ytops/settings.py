@@ -19,7 +19,10 @@ VAR_DIR = BASE_DIR / "var"
 env = environ.Env()
 ENV_FILE = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
 if ENV_FILE.is_file():
-    env.read_env(ENV_FILE)
+    try:
+        env.read_env(ENV_FILE.open(encoding="utf-8"))
+    except OSError as error:
+        raise ImproperlyConfigured(f"{ENV_FILE} cannot be read: {error.strerror}.") from None
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -41,9 +44,11 @@ def required(name: str, what: str) -> list[str]:
     values = words(name)
     if not values:
         raise ImproperlyConfigured(
-            f"{name} is not set: {what}. `make run` writes one into .env; "
-            f"elsewhere set it in the environment."
+            f"{name} is not set: {what}. Set it in the environment or in .env, which `make run` "
+            "makes where there is none."
         )
+    if any(character.isspace() for value in values for character in value):
+        raise ImproperlyConfigured(f"{name} has white space inside: is it a key and a comment?")
     return values
 
 
@@ -52,7 +57,7 @@ def database(url: str) -> dict[str, Any]:
     scheme = url.partition("://")[0]
     if scheme == "sqlite":
         name = url.removeprefix("sqlite://").removeprefix("/")
-        if not name:
+        if not name or name == ":memory:":
             raise ImproperlyConfigured("DATABASE_URL names no file: expected sqlite:///PATH.")
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -66,12 +71,18 @@ def database(url: str) -> dict[str, Any]:
             "TEST": {"NAME": os.environ.get("TEST_SQLITE_FILE")},
         }
     if scheme in {"postgres", "postgresql"}:
-        config: dict[str, Any] = env.db_url_config(url)
+        try:
+            config: dict[str, Any] = env.db_url_config(url)
+        except ValueError:  # it quotes what it could not read: a part of the password, maybe
+            raise ImproperlyConfigured(
+                "DATABASE_URL cannot be read: expected postgresql://USER:PASSWORD@HOST:PORT/NAME, "
+                "with / # ? @ : [ ] and % of the password written as %2F and so on."
+            ) from None
         config["CONN_HEALTH_CHECKS"] = True
         options = config.setdefault("OPTIONS", {})
         if "host" in options:  # ?host=/folder/of/a/socket; dbbackup looks at HOST alone
             config["HOST"] = options.pop("host")
-        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 5}
         return config
     raise ImproperlyConfigured(
         f"DATABASE_URL begins with {scheme!r}: expected sqlite:///PATH or postgresql://…."
@@ -175,5 +186,11 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Every scanner that asks for another host: a line of the proxy's log, not a traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Its commands print their own lines.
+        "dbbackup": {"propagate": False},
+    },
 }

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # gunicorn starts a worker that ends with 1 anew, for ever; at 3 it gives up.
-GUNICORN_GIVES_UP = 3
+SERVER_GIVES_UP = 3
 
 
 @contextmanager
-def one_line_errors(*, traceback: bool = False) -> Iterator[None]:
-    """Turn what an operator can mend into one line on stderr and exit code 1.
+def one_line_errors(*, exit_code: int = 1, traceback: bool = False) -> Iterator[None]:
+    """Turn what an operator can mend into one line on stderr and this exit code.
 
     `traceback` leaves the exception as it is, for a developer.
     """
@@ -46,7 +46,7 @@ def one_line_errors(*, traceback: bool = False) -> Iterator[None]:
         if isinstance(error, DatabaseError | InterfaceError):
             text = f"the database of DATABASE_URL did not answer as it should: {text}"
         print("ytops:", " ".join(text.split()), file=sys.stderr)
-        sys.exit(GUNICORN_GIVES_UP if "gunicorn" in sys.modules else 1)
+        sys.exit(exit_code)
 
 
 class PoolWarnings(logging.Filter):

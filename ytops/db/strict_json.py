@@ -11,6 +11,7 @@ DEEPEST = 100
 MOST_DIGITS = 100
 # From here on repr() writes an exponent, which PostgreSQL turns into an integer: another number.
 LARGEST_FLOAT = 1e16
+TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s\[\]{},:"]+')
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -23,20 +24,34 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
+class _Unreadable(ValueError):
+    """A number or constant that is refused: what is wrong, and how it is written."""
+
+    def __init__(self, problem: str, token: str) -> None:
+        super().__init__(problem)
+        self.token = token
+
+
+def _line(text: str, token: str) -> int:
+    """The line where this number or constant stands, strings passed over."""
+    found = next(match for match in TOKENS.finditer(text) if match[0].startswith(token))
+    return text.count("\n", 0, found.start()) + 1
+
+
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise _Unreadable(f"{name} is not JSON", name)
 
 
 def _integer(digits: str) -> int:
     if len(digits.removeprefix("-")) > MOST_DIGITS:
-        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+        raise _Unreadable(f"a number has more than {MOST_DIGITS} digits", digits)
     return int(digits)
 
 
 def _float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError("a number is too large")
+        raise _Unreadable("a number is too large", digits)
     return number
 
 
@@ -58,6 +73,8 @@ def parse(text: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"not valid JSON at {place}: {error.msg}") from None
+    except _Unreadable as error:
+        raise ValueError(f"{error} (line {_line(text, error.token)})") from None
     except RecursionError:
         raise ValueError(f"nested deeper than {DEEPEST} levels") from None
 

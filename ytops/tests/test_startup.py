@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
-from ytops.startup import one_line_errors
+from ytops.startup import SERVER_GIVES_UP, one_line_errors
 from ytops.tests.processes import answer_of_server, finish, manage, start
 
 
-def the_one_line(process: subprocess.CompletedProcess[str]) -> str:
+def the_one_line(process: subprocess.CompletedProcess[str], code: int = 1) -> str:
     line = process.stderr.removesuffix("\n")
-    assert process.returncode == 1
+    assert process.returncode == code
     assert process.stdout == ""
     assert "\n" not in line
     assert line.startswith("ytops: ")
@@ -29,6 +29,11 @@ def the_one_line(process: subprocess.CompletedProcess[str]) -> str:
         ({"SECRET_KEY": None}, "SECRET_KEY is not set"),
         ({"DATABASE_URL": "mysql://u:their-password@h/db"}, "DATABASE_URL begins with 'mysql'"),
         ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL names no file"),
+        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL names no file"),
+        ({"DATABASE_URL": "postgresql://u:their-password/x@h:5432/db"}, "cannot be read"),
+        ({"DATABASE_URL": "postgresql://u:their-password@h:port/db"}, "cannot be read"),
+        ({"DATABASE_URL": "postgresql://u:their-password@[::/db"}, "cannot be read"),
+        ({"FERNET_KEYS": "a-key    # newest"}, "FERNET_KEYS has white space inside"),
         ({"DEBUG": "maybe"}, "DEBUG is 'maybe'"),
     ],
 )
@@ -88,7 +93,7 @@ def test_a_server_without_keys_says_so_and_does_not_try_for_ever() -> None:
 
 @pytest.mark.parametrize("module", ["wsgi", "asgi"])
 def test_importing_the_application_without_keys(module: str) -> None:
-    the_one_line(finish(start("-c", f"import ytops.{module}", FERNET_KEYS=None)))
+    the_one_line(finish(start("-c", f"import ytops.{module}", FERNET_KEYS=None)), SERVER_GIVES_UP)
 
 
 def test_traceback_on_request() -> None:

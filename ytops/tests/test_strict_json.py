@@ -79,6 +79,7 @@ class TestParse:
             ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
             ('{"b": [{"a": 1, "a": 1}]}', "the key 'a' stands twice"),
             ("[NaN]", "NaN is not JSON"),
+            ('{"a": "NaN",\n"b": NaN}', r"NaN is not JSON \(line 2\)"),
             ("-Infinity", "-Infinity is not JSON"),
             ("1e400", "a number is too large"),
             ("1" * 101, "more than 100 digits"),

@@ -52,7 +52,7 @@ class Command(BaseCommand):
         with transaction.atomic():
             users.create_superuser(OPERATOR, password=password)
             self.stdout.write(
-                f"Made the account “{OPERATOR}” with the password {password}\n"
+                f'Made the account "{OPERATOR}" with the password {password}\n'
                 f"It is shown this once; `manage.py changepassword {OPERATOR}` sets another."
             )
             self.stdout.flush()
