@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import urljoin
@@ -142,6 +142,20 @@ def test_the_index_shows_the_fleet(page_of: Client) -> None:
         assert words in html
 
 
+def test_statistics_are_drawn_and_tabled(page_of: Client) -> None:
+    newest = one_of_each()[ChannelStatistics]
+    for days, count in ((1, 4_000_000_000), (2, None)):
+        ChannelStatistics.objects.create(
+            channel=newest.channel,
+            timestamp=newest.timestamp - timedelta(days=days),
+            subscriber_count=count,
+        )
+    html = page_of.get(url(newest.channel, "change")).content.decode()
+    assert re.search(r"Subscribers: 4,000,000,000 on .*, 5,000,000,000 on ", html)
+    assert 'points="6.0,114.0 634.0,6.0"' in html
+    assert "not known" in html
+
+
 def test_a_viewer_sees_and_changes_nothing(client: Client, db: Any) -> None:
     call_command("loaddata", "defaults", verbosity=0)
     viewer = User.objects.create_user("viewer", password="x", is_staff=True)
@@ -151,7 +165,7 @@ def test_a_viewer_sees_and_changes_nothing(client: Client, db: Any) -> None:
     page = client.get(url(row, "change")).content.decode()
     assert "Cooking 0" in page
     assert 'name="_save"' not in page
-    assert '<pre class="json">{\n  &quot;timezone&quot;' in page
+    assert '<pre class="json">{\n  &quot;' in page
     assert client.post(url(row, "change"), {"name": "x"}).status_code == 403
     assert client.get(url(row, "delete")).status_code == 403
 

@@ -122,8 +122,7 @@ def test_two_operators_do_not_overwrite_each_other(page: Page, live_server: Any)
     assert channel.name == "Ours"
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 def test_every_page_fits_its_window_and_can_be_read(
     width: int, scheme: Any, page: Page, live_server: Any
 ) -> None:
