@@ -3,10 +3,9 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -31,11 +30,3 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
-
-
-def log_in(page: Page, server: Any, password: str = "operator") -> None:
-    page.goto(f"{server.url}/")
-    page.fill("#id_username", "operator")
-    page.fill("#id_password", password)
-    page.click("input[type=submit]")
-    page.wait_for_selector("#content-main")

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from settings_app.models import SystemConfiguration
 from stats_app.models import ChannelStatistics, VideoStatistics
 from videos_app.models import Video
 from ytops.tests import examples
+from ytops.tests.processes import manage
 
 pytestmark = pytest.mark.django_db
 
@@ -160,12 +162,14 @@ def test_no_check_needs_a_function_that_the_database_has_not_built_in() -> None:
 
 class TestWithoutDjango:
     @pytest.fixture
-    def plain(self) -> Iterator[sqlite3.Connection]:
+    def plain(self, tmp_path: Path) -> Iterator[sqlite3.Connection]:
         """A copy of the file as it is on disk, opened as any tool would."""
+        name = connection.settings_dict["NAME"]
         if connection.vendor != "sqlite":
-            pytest.skip("only SQLite is a file that other tools open")
+            name = f"{tmp_path}/plain.sqlite3"
+            manage("migrate", "-v0", DATABASE_URL=f"sqlite:///{name}")
         copied = sqlite3.connect(":memory:")
-        source = sqlite3.connect(connection.settings_dict["NAME"])
+        source = sqlite3.connect(name)
         source.backup(copied)
         source.close()
         yield copied
