@@ -34,10 +34,10 @@ LISTS: dict[type[Model], int] = {
     TransformationPreset: 4,
     Music: 4,
     Channel: 5,
-    Video: 7,
-    VideoProcessingJob: 6,
-    ChannelStatistics: 6,
-    VideoStatistics: 6,
+    Video: 8,
+    VideoProcessingJob: 7,
+    ChannelStatistics: 7,
+    VideoStatistics: 7,
     SystemConfiguration: 4,
 }
 # A video's page has its jobs and statistics; a channel's page counts by state and draws.
