@@ -4,6 +4,8 @@
 """
 
 import os
+import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,14 @@ env = environ.Env()
 ENV_FILE = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
 if ENV_FILE.is_file():
     try:
-        env.read_env(ENV_FILE.open(encoding="utf-8"))
-    except OSError as error:
-        raise ImproperlyConfigured(f"{ENV_FILE} cannot be read: {error.strerror}.") from None
+        lines = ENV_FILE.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{ENV_FILE} cannot be read: {error.args[-1]}.") from None
+    for number, line in enumerate(lines, 1):
+        # environ would log a line that it cannot read, and with it a key.
+        if line.strip() and not re.match(r"\s*(#|(export )?\w+=)", line):
+            raise ImproperlyConfigured(f"{ENV_FILE}, line {number}: expected NAME=value.")
+    env.read_env(StringIO("\n".join(lines)))
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -162,6 +169,9 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "ytops.errors.SecretSafeFilter"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+# The confirmation of a bulk deletion posts the key of every row: 10,000 at most, which is what
+# ytops.admin.lists counts.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_100
 FORMAT_MODULE_PATH = ["ytops.formats"]
 
 STATIC_URL = "/static/"

@@ -19,7 +19,8 @@ M = TypeVar("M", bound=models.Model)
 def json_shown(field: models.Field[Any, Any]) -> Any:
     @admin.display(description=field.verbose_name)
     def shown(obj: models.Model) -> str:
-        return json_block(field.value_from_object(obj))
+        value = field.value_from_object(obj)
+        return "–" if value is None else json_block(value)
 
     return shown
 

@@ -5,6 +5,7 @@ Django's own reads every row of the list to know its years, months and days.
 
 from calendar import monthrange
 from datetime import date
+from itertools import takewhile
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
@@ -18,7 +19,7 @@ def drill_down(cl: ChangeList) -> dict[str, Any]:
     if not field:
         return {}
     names = [f"{field}__{part}" for part in ("year", "month", "day")]
-    chosen = [int(cl.params[name]) for name in names if name in cl.params]
+    chosen = [int(cl.params[name]) for name in takewhile(cl.params.__contains__, names)]
 
     def link(*parts: int) -> str:
         return cl.get_query_string(dict(zip(names, parts, strict=False)), [f"{field}__"])

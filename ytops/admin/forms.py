@@ -25,10 +25,10 @@ def digest(field: models.Field[Any, Any], value: Any) -> str:
         value = value.pk
     elif isinstance(value, datetime):
         value = value.replace(microsecond=0)  # a form's time has none
-    elif isinstance(value, str):
-        # Line ends are CRLF in a text box and lost in a one-line input; both are stripped.
-        lines = value.replace("\r\n", "\n").split("\n")
-        value = ("\n" if isinstance(field, models.TextField) else "").join(lines).strip()
+    elif isinstance(field, models.CharField | models.TextField):
+        # Line ends come back from a text box as CRLF, and not at all from a one-line input.
+        lines = (value or "").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        value = ("\n" if isinstance(field, models.TextField) else "").join(lines)
     text = json.dumps(value, cls=DjangoJSONEncoder, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -78,21 +78,27 @@ class EditForm(forms.ModelForm[Any]):
 
     def clean(self) -> dict[str, Any] | None:
         super().clean()
-        for name, value in self.cleaned_data.items():
-            if type(value) is str:
-                self.cleaned_data[name] = value.replace("\r\n", "\n")
         for name, stored in self.stored_digests.items():
             if name not in self.cleaned_data:
                 continue
             opened = self.opened_digests[name]
-            entered = digest(self.instance._meta.get_field(name), self.cleaned_data[name])
+            entered = self.entered_digest(name)
             if entered in (opened, stored):
                 del self.cleaned_data[name]  # not the operator's change: the row keeps its own
             elif opened != stored:
                 self.opened_digests[name] = stored
                 self.add_error(name, self.conflict(name))
+        for name, value in self.cleaned_data.items():
+            if isinstance(self.instance._meta.get_field(name), models.TextField):
+                self.cleaned_data[name] = value.replace("\r\n", "\n")
         self.changed_data = [name for name in self.changed_data if name in self.cleaned_data]
         return self.cleaned_data
+
+    def entered_digest(self, name: str) -> str:
+        field, value = self.instance._meta.get_field(name), self.cleaned_data[name]
+        if isinstance(field, models.CharField | models.TextField):
+            value = self[name].data  # as posted: cleaned, it has lost its outer spaces
+        return digest(field, value)
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]

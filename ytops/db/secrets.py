@@ -84,7 +84,7 @@ class Secret(str):
         """The handle for a handle, for tagged ciphertext as dumpdata writes it, or for plaintext.
 
         ValueError for text that is tagged as ciphertext and is none: taking it for plaintext
-        would encrypt it a second time.
+        would encrypt it a second time. What dumpdata found damaged comes back as it was.
         """
         if isinstance(value, Secret):
             return cls.stored(value.ciphertext)

@@ -236,6 +236,26 @@ def test_a_year_of_no_calendar_is_no_error(year: str, page_of: Client) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "query", ["year=2026&day=15", "month=7&day=15", "month=0&day=3", "year=2026&month=13", "day=x"]
+)
+def test_half_a_date_is_no_error(query: str, page_of: Client) -> None:
+    one_of_each()
+    lookups = "&".join(f"created_at__{part}" for part in query.split("&"))
+    answer = page_of.get(f"{url(Video, 'changelist')}?{lookups}", follow=True)
+    assert answer.status_code == 200
+
+
+def test_many_rows_are_deleted_at_once(page_of: Client) -> None:
+    TransformationPreset.objects.bulk_create(
+        TransformationPreset(name=f"Preset {number}") for number in range(1100)
+    )
+    selected = [str(preset.pk) for preset in TransformationPreset.objects.all()]
+    data = {"action": "delete_selected", "_selected_action": selected, "post": "yes"}
+    page_of.post(url(TransformationPreset, "changelist"), data | {"select_across": "1"})
+    assert not TransformationPreset.objects.exists()
+
+
 def test_unknown_times_come_last_whichever_way_a_list_is_sorted(page_of: Client) -> None:
     made = one_of_each()[Video]
     known = video(channel=made.channel, title="Known", scheduled_for=timezone.now())

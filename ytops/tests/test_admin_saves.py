@@ -182,7 +182,7 @@ def test_the_opened_value_can_be_put_back_after_a_conflict(page_of: Client) -> N
     assert row.settings == {"a.b": 1}
 
 
-@pytest.mark.parametrize("text", ["one\ntwo", " one ", "one\n"])
+@pytest.mark.parametrize("text", ["one\ntwo", " one ", "one\n", "one\rtwo"])
 def test_text_that_a_browser_posts_otherwise_is_not_taken_for_changed(
     text: str, page_of: Client
 ) -> None:
@@ -194,6 +194,34 @@ def test_text_that_a_browser_posts_otherwise_is_not_taken_for_changed(
     made.refresh_from_db()
     assert (preset.description, made.title) == (text, text)
     assert LogEntry.objects.filter(change_message__contains="fields").count() == 0
+
+
+def test_outer_spaces_can_be_taken_away(page_of: Client) -> None:
+    row = channel(name=" Cooking ")
+    post(page_of, row, opened(page_of, row), name="Cooking")
+    row.refresh_from_db()
+    assert row.name == "Cooking"
+
+
+@pytest.mark.parametrize(
+    ("stored", "entered"), [("x ", "x"), ("a\nb", "ab"), ("x", "a\r\nb"), (1, True), (0, False)]
+)
+def test_a_json_value_is_taken_to_the_letter(stored: Any, entered: Any, page_of: Client) -> None:
+    row = SystemConfiguration.objects.create(key="a.b", value=stored)
+    post(page_of, row, opened(page_of, row), value=json.dumps(entered))
+    row.refresh_from_db()
+    assert repr(row.value) == repr(entered)
+
+
+def test_an_empty_unique_id_stays_empty(page_of: Client) -> None:
+    row = channel()
+    post(page_of, row, opened(page_of, row), name="Renamed")
+    row.refresh_from_db()
+    assert (row.name, row.youtube_channel_id) == ("Renamed", None)
+    post(page_of, row, opened(page_of, row), youtube_channel_id="UC" + "x" * 22)
+    post(page_of, row, opened(page_of, row), youtube_channel_id="")
+    row.refresh_from_db()
+    assert row.youtube_channel_id is None
 
 
 def test_a_text_box_is_saved_with_plain_line_ends(page_of: Client) -> None:

@@ -99,3 +99,30 @@ def test_a_line_of_the_log_names_time_level_and_logger() -> None:
     code = "import django, logging; django.setup(); logging.getLogger('a.b').warning('it rains')"
     said = finish(start("-c", code)).stderr
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} WARNING a\.b: it rains\n", said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"# keys\nFERNET_KEYS = a-key-in-clear\n", "line 2: expected NAME=value"),
+        (b"FERNET_KEYS: a-key-in-clear\n", "line 1: expected NAME=value"),
+        (b"FERNET_KEYS=\xffa-key-in-clear\n", "cannot be read"),
+    ],
+)
+def test_a_broken_env_file_is_named_without_its_content(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(content)
+    result = manage("check", ENV_FILE=str(file))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"ytops: {file}")
+    assert said in result.stderr
+    assert "a-key-in-clear" not in result.stderr
+
+
+def test_an_env_file_of_another_editor_is_read(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes("\ufeffSECRET_KEY=one\r\n\r\nexport ALLOWED_HOSTS=a.example\r\n".encode())
+    found = settings_with("SECRET_KEY", "ALLOWED_HOSTS", ENV_FILE=str(file), SECRET_KEY=None)
+    assert found == ["one", ["a.example"]]
