@@ -9,7 +9,7 @@ os.environ["FERNET_KEYS"] = (
     "newest-key-for-tests-only-0123456789,older-key-for-tests-only-0123456789"
 )
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL") or "sqlite:///var/tests.sqlite3"
-if "TEST_SQLITE_FILE" not in os.environ:
+if "PYTEST_VERSION" in os.environ and "TEST_SQLITE_FILE" not in os.environ:
     # A file, as in production: an in-memory database knows neither WAL nor a second process.
     FOLDER = tempfile.TemporaryDirectory(prefix="ytops-tests-")
     os.environ["TEST_SQLITE_FILE"] = os.path.join(FOLDER.name, "tests.sqlite3")
