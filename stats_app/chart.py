@@ -11,12 +11,9 @@ WIDTH, HEIGHT, MARGIN = 640, 120, 6
 
 def line_chart(label: str, points: Sequence[tuple[datetime, int]]) -> SafeString:
     """The points, oldest first, on axes of time and of the span of the counts."""
-    times = [time.timestamp() for time, _ in points]
-    counts = [count for _, count in points]
-    path = " ".join(
-        f"{_place(time, times, WIDTH):.1f},{HEIGHT - _place(count, counts, HEIGHT):.1f}"
-        for time, count in zip(times, counts, strict=True)
-    )
+    across = _scaled([time.timestamp() for time, _ in points], WIDTH)
+    up = _scaled([count for _, count in points], HEIGHT)
+    path = " ".join(f"{x:.1f},{HEIGHT - y:.1f}" for x, y in zip(across, up, strict=True))
     return format_html(
         '<svg class="chart" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" '
         'aria-label="{}"><polyline points="{}"/></svg>',
@@ -27,7 +24,10 @@ def line_chart(label: str, points: Sequence[tuple[datetime, int]]) -> SafeString
     )
 
 
-def _place(value: float, values: Sequence[float], size: int) -> float:
+def _scaled(values: Sequence[float], size: int) -> list[float]:
+    """From the lowest at the margin to the highest at size less the margin; in the middle if all
+    are equal."""
     low, high = min(values), max(values)
-    share = (value - low) / (high - low) if high > low else 0.5
-    return MARGIN + share * (size - 2 * MARGIN)
+    if low == high:
+        return [size / 2] * len(values)
+    return [MARGIN + (value - low) / (high - low) * (size - 2 * MARGIN) for value in values]
