@@ -3,7 +3,6 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 
 from channels_app.credentials import CLIENT_KINDS, kind_of
 from channels_app.models import Channel, Music, TransformationPreset
@@ -31,10 +30,7 @@ class ChannelAdmin(ModelAdmin[Channel]):
 
     @admin.display(description="YouTube", ordering="youtube_channel_id")
     def on_youtube(self, channel: Channel) -> str:
-        if not channel.youtube_channel_id:
-            return "–"
-        youtube_id = channel.youtube_channel_id
-        return outside(f"https://www.youtube.com/channel/{youtube_id}", youtube_id)
+        return outside("https://www.youtube.com/channel/", channel.youtube_channel_id)
 
     @admin.display(description="credentials", boolean=True)
     def has_credentials(self, channel: Channel) -> bool:
@@ -105,8 +101,5 @@ class MusicAdmin(ModelAdmin[Music]):
     readonly_fields = ("created_at", "updated_at")
 
     @admin.display(description="Spotify", ordering="spotify_track_id")
-    def on_spotify(self, music: Music) -> SafeString | str:
-        if not music.spotify_track_id:
-            return "–"
-        track = music.spotify_track_id
-        return outside(f"https://open.spotify.com/track/{track}", track)
+    def on_spotify(self, music: Music) -> str:
+        return outside("https://open.spotify.com/track/", music.spotify_track_id)

@@ -15,12 +15,7 @@ def channels(request: HttpRequest) -> dict[str, Any]:
         "url": "admin:channels_app_channel_changelist",
         "counts": [
             ("active", "good", shown_count(active), "is_active__exact=1"),
-            (
-                "inactive",
-                "quiet",
-                shown_count(inactive),
-                "is_active__exact=0",
-            ),
+            ("inactive", "quiet", shown_count(inactive), "is_active__exact=0"),
             (
                 "active without credentials",
                 "warn",

@@ -1,5 +1,3 @@
-from typing import Any
-
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 
@@ -16,12 +14,6 @@ class JobForm(EditForm):
         if video.status == Video.Status.PUBLISHED:
             raise ValidationError("This video is published: no job starts from it.")
         return video
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if self.instance._state.adding and (video := self.cleaned_data.get("video")):
-            self.instance.channel_id = video.channel_id
-        return cleaned
 
 
 @admin.register(VideoProcessingJob)

@@ -40,7 +40,4 @@ class VideoAdmin(ModelAdmin[Video]):
 
     @admin.display(description="YouTube", ordering="youtube_video_id")
     def on_youtube(self, video: Video) -> str:
-        if not video.youtube_video_id:
-            return "–"
-        youtube_id = video.youtube_video_id
-        return outside(f"https://www.youtube.com/watch?v={youtube_id}", youtube_id)
+        return outside("https://www.youtube.com/watch?v=", video.youtube_video_id)

@@ -33,12 +33,12 @@ if ENV_FILE.is_file():
 
 
 def boolean(name: str, *, default: bool) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True}
-    words |= {"0": False, "false": False, "no": False, "off": False, "": default}
+    meanings = {"1": True, "true": True, "yes": True, "on": True}
+    meanings |= {"0": False, "false": False, "no": False, "off": False, "": default}
     text = os.environ.get(name, "").strip().lower()
-    if text not in words:
+    if text not in meanings:
         raise ImproperlyConfigured(f"{name} is {text!r}: expected on or off.")
-    return words[text]
+    return meanings[text]
 
 
 def words(name: str, default: str = "") -> list[str]:
@@ -169,10 +169,11 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "ytops.errors.SecretSafeFilter"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = ["ytops.formats"]
+
 # The confirmation of a bulk deletion posts the key of every row: 10,000 at most, which is what
 # ytops.admin.lists counts.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_100
-FORMAT_MODULE_PATH = ["ytops.formats"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"

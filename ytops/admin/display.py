@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model
-from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -34,15 +32,12 @@ def json_block(value: Any) -> SafeString:
     return format_html('<pre class="json">{}</pre>', pretty(value))
 
 
-def link_to(obj: Model, words: object = None) -> SafeString:
-    """A link to the admin's page of an object."""
-    options = obj._meta
-    url = reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[obj.pk])
-    return format_html('<a href="{}">{}</a>', url, words or obj)
-
-
-def outside(url: str, words: str) -> SafeString:
-    return format_html('<a href="{}" rel="noreferrer" target="_blank">{}</a>', url, words)
+def outside(base: str, key: str | None) -> SafeString | str:
+    """A link to the page that `key` has at another site, which is `base` and the key."""
+    if not key:
+        return "–"
+    link = '<a href="{}{}" rel="noreferrer" target="_blank">{}</a>'
+    return format_html(link, base, key, key)
 
 
 def moment(text: Any) -> Any:

@@ -18,8 +18,8 @@ def bounded_count(queryset: QuerySet[Any], most: int = MOST_COUNTED) -> tuple[in
     return min(found, most), found > most
 
 
-def shown_count(queryset: QuerySet[Any], most: int = MOST_COUNTED) -> str:
-    count, capped = bounded_count(queryset, most)
+def shown_count(queryset: QuerySet[Any]) -> str:
+    count, capped = bounded_count(queryset)
     return f"{count:,}+" if capped else f"{count:,}"
 
 

@@ -12,6 +12,13 @@ from ytops.db import strict_json
 from ytops.db.secrets import CannotDecrypt, JSONSecret, Secret
 
 
+def parsed(text: str) -> Any:
+    try:
+        return strict_json.parse(text)
+    except ValueError as error:
+        raise ValidationError(f"This cannot be read: {error}.", code="invalid") from None
+
+
 class StrictJSONFormField(forms.JSONField):
     """Shows JSON indented, reads it strictly, says where it is broken, keeps what was typed."""
 
@@ -25,13 +32,10 @@ class StrictJSONFormField(forms.JSONField):
             return self.empty_value
         if not isinstance(value, str):
             return value
-        try:
-            parsed = strict_json.parse(value)
-        except ValueError as error:
-            raise ValidationError(f"This cannot be read: {error}.", code="invalid") from None
-        if parsed is None:
+        result = parsed(value)
+        if result is None:
             raise ValidationError("null is no value: leave it empty instead.", code="null_value")
-        return parsed
+        return result
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         return initial if self.disabled or data is None else InvalidJSONInput(data)
@@ -103,7 +107,6 @@ class SecretFormField(forms.Field):
 
     def __init__(self, *, secret_class: type[Secret] = Secret, **kwargs: Any) -> None:
         self.secret_class = secret_class
-        kwargs.pop("empty_value", None)
         super().__init__(**kwargs)
 
     def _clean_bound_field(self, bf: Any) -> Secret | None:
@@ -124,12 +127,7 @@ class SecretFormField(forms.Field):
             raise ValidationError(
                 "What was entered before can no longer be read: enter it again.", code="unreadable"
             )
-        plain = value
-        if issubclass(self.secret_class, JSONSecret):
-            try:
-                plain = strict_json.parse(value)
-            except ValueError as error:
-                raise ValidationError(f"This cannot be read: {error}.", code="invalid") from None
+        plain = parsed(value) if issubclass(self.secret_class, JSONSecret) else value
         self.run_validators(plain)
         return self.secret_class.encrypt(plain)
 

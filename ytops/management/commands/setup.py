@@ -21,7 +21,6 @@ class Command(BaseCommand):
         "Bring this installation up to date: folders, migrations, static files, what is missing "
         "of the defaults, and an operator account if there is none. Changes nothing that is there."
     )
-    requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
