@@ -7,3 +7,7 @@ class ChannelsConfig(AppConfig):
 
     def ready(self) -> None:
         from channels_app import panels  # noqa: F401  (registers them)
+        from channels_app.models import Channel
+        from settings_app import scope
+
+        scope.register(Channel)

@@ -4,14 +4,17 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from settings_app.layers import override_problem
+
 
 def validate_settings(value: Any) -> None:
-    """Refuse null, which no setting takes: leaving a key out is how one inherits."""
+    """Refuse a key that no setting has, and a value that its setting does not accept."""
     if not isinstance(value, dict):
         return
-    for key, override in value.items():
-        if override is None:
-            raise ValidationError(
-                f'"{key}" is null, which no setting accepts: leave the key out to inherit.',
-                code="null_override",  # for "null" a field has a message of its own
-            )
+    problems = [
+        f'"{key}": {problem}'
+        for key, override in value.items()
+        if (problem := override_problem(key, override))
+    ]
+    if problems:
+        raise ValidationError(problems)

@@ -6,4 +6,4 @@ class JobsConfig(AppConfig):
     verbose_name = "Processing"
 
     def ready(self) -> None:
-        from jobs_app import panels  # noqa: F401  (registers them)
+        from jobs_app import conf, panels  # noqa: F401  (registers them)

@@ -1,15 +1,19 @@
+import json
+from typing import Any
+
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import CheckConstraint, Q, TextField, Value
 from django.db.models.functions import Cast
 from django.db.models.lookups import Exact
 
-from ytops.db.constraints import text_lengths
+from settings_app.registry import KEY
+from ytops.db.constraints import one_of, text_lengths
 from ytops.db.fields import SecretField, StrictJSONField
 from ytops.db.models import BaseModel, BaseQuerySet
 
-KEY = RegexValidator(
-    r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z",
+KEY_SHAPE = RegexValidator(
+    KEY.pattern,
     'Expected lower-case words joined by dots, such as "publish.posts_per_day".',
 )
 
@@ -18,11 +22,16 @@ class SystemConfigurationQuerySet(BaseQuerySet["SystemConfiguration"]):
     def get_by_natural_key(self, key: str) -> "SystemConfiguration":
         return self.get(key=key)
 
+    def set_values(self) -> "models.QuerySet[SystemConfiguration, tuple[str, Any, Any]]":
+        """Key, value and secret of the rows that do not inherit."""
+        rows = self.exclude(value__isnull=True, secret__isnull=True).order_by()
+        return rows.values_list("key", "value", "secret")
+
 
 class SystemConfiguration(BaseModel):
     """One value of the database layer. SQL NULL in both columns means: inherit."""
 
-    key = models.CharField(max_length=200, unique=True, validators=[KEY])
+    key = models.CharField(max_length=200, unique=True, validators=[KEY_SHAPE])
     value = StrictJSONField(null=True, blank=True, help_text="JSON; empty means inherit.")
     encrypted = models.BooleanField(
         default=False, help_text="The value is a secret: it is kept encrypted, never as JSON."
@@ -56,3 +65,65 @@ class SystemConfiguration(BaseModel):
 
     def natural_key(self) -> tuple[str]:
         return (self.key,)
+
+
+class Through(models.TextChoices):
+    ADMIN = "admin", "admin"
+    COMMAND = "command", "command"
+
+
+class ConfigurationChange(BaseModel):
+    """One change of a setting, for the system or for a channel; `created_at` is when.
+
+    NULL as value means inherited. Of a secret only fingerprints are kept; empty means not set.
+    """
+
+    Through = Through
+
+    key = models.CharField(max_length=200)
+    # Not a foreign key: what was done to a channel stays known when it is gone.
+    channel_id = models.UUIDField(null=True, blank=True)
+    channel_name = models.CharField(max_length=200, blank=True)
+    by = models.CharField(max_length=200)
+    through = models.CharField(max_length=20, choices=Through)
+    old = StrictJSONField(null=True, blank=True)
+    new = StrictJSONField(null=True, blank=True)
+    old_fingerprint = models.CharField(max_length=8, blank=True)
+    new_fingerprint = models.CharField(max_length=8, blank=True)
+
+    class Meta:
+        db_table = "system_configuration_changes"
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="changes_by_age"),
+            models.Index(fields=["key", "-created_at", "-id"], name="changes_by_key"),
+            models.Index(fields=["channel_id", "-created_at"], name="changes_by_channel"),
+        ]
+        constraints = [
+            one_of("changes", "through", Through.values),
+            text_lengths(
+                "changes",
+                key=(1, 200),
+                channel_name=(0, 200),
+                by=(1, 200),
+                old_fingerprint=(0, 8),
+                new_fingerprint=(0, 8),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.old_shown} → {self.new_shown}"
+
+    @property
+    def old_shown(self) -> str:
+        return _shown(self.old, self.old_fingerprint)
+
+    @property
+    def new_shown(self) -> str:
+        return _shown(self.new, self.new_fingerprint)
+
+
+def _shown(value: Any, fingerprint: str) -> str:
+    if fingerprint:
+        return f"secret {fingerprint}"
+    return "inherited" if value is None else json.dumps(value, ensure_ascii=False)

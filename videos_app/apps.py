@@ -6,4 +6,4 @@ class VideosConfig(AppConfig):
     verbose_name = "Videos"
 
     def ready(self) -> None:
-        from videos_app import panels  # noqa: F401  (registers them)
+        from videos_app import conf, panels  # noqa: F401  (registers them)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# The tag of system checks without which no process may serve.
+STARTUP = "startup"
 # gunicorn starts a worker that ends with 1 anew, for ever; at 3 it gives up.
 SERVER_GIVES_UP = 3
 
@@ -47,6 +49,15 @@ def one_line_errors(*, exit_code: int = 1, traceback: bool = False) -> Iterator[
             text = f"the database of DATABASE_URL did not answer as it should: {text}"
         print("ytops:", " ".join(text.split()), file=sys.stderr)
         sys.exit(exit_code)
+
+
+def refuse_misconfiguration() -> None:
+    """ImproperlyConfigured if a check of the tag STARTUP fails: a server runs no checks itself."""
+    from django.core.checks import run_checks
+    from django.core.exceptions import ImproperlyConfigured
+
+    if errors := [message for message in run_checks(tags=[STARTUP]) if message.is_serious()]:
+        raise ImproperlyConfigured(" ".join(error.msg for error in errors))
 
 
 class PoolWarnings(logging.Filter):

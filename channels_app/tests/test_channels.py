@@ -108,9 +108,29 @@ def test_an_override_of_null_is_refused() -> None:
     assert "leave the key out to inherit" in said_of(channel, "settings")
 
 
-@pytest.mark.parametrize("value", [0, False, "", [], {}])
-def test_an_override_that_is_empty_is_a_value(value: Any) -> None:
-    assert problems(Channel(name="a", settings={"publish.posts_per_day": value})) == {}
+@pytest.mark.parametrize(
+    ("key", "value"), [("publish.posts_per_day", 0), ("publish.description_footer", "")]
+)
+def test_an_override_that_is_empty_is_a_value(key: str, value: Any) -> None:
+    assert problems(Channel(name="a", settings={key: value})) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("publish.posts_per_day", 51, "a whole number from 0 to 50, not 51"),
+        ("publish.posts_per_day", False, "a whole number from 0 to 50, not false"),
+        ("publish.posts_per_day", 2.0, "not 2.0"),
+        ("publish.privacy", "Public", "one of private, unlisted, public"),
+        ("publish.post_per_day", 1, 'Did you mean "publish.posts_per_day"?'),
+        ("jobs.max_concurrent", 1, "not per channel"),
+        ("github.token", "x", "not per channel"),
+    ],
+)
+def test_an_override_that_its_setting_does_not_accept_is_refused(
+    key: str, value: Any, said: str
+) -> None:
+    assert said in said_of(Channel(name="a", settings={key: value}), "settings")
 
 
 class TestRelations:

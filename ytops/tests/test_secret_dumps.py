@@ -49,7 +49,7 @@ def empty_the_tables() -> None:
 
 @pytest.fixture
 def rows() -> dict[Any, Any]:
-    SystemConfiguration.objects.create(key="github.token", encrypted=True, secret="plaintext-too")
+    SystemConfiguration.objects.create(key="example.token", encrypted=True, secret="plaintext-too")
     return {**examples.one_of_each()}
 
 
@@ -64,7 +64,7 @@ class TestRoundTrip:
         load(text, file_format, tmp_path)
         assert dump(file_format, *options) == text
         assert Channel.objects.get().credentials.reveal() == examples.CREDENTIALS
-        stored = SystemConfiguration.objects.get(key="github.token")
+        stored = SystemConfiguration.objects.get(key="example.token")
         assert stored.secret.reveal() == "plaintext-too"
 
     def test_holds_no_plaintext(

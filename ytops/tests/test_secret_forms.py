@@ -119,7 +119,7 @@ class TestSaved:
         assert Channel.objects.get().credentials.reveal() == TYPED
 
     def test_a_plain_text_without_the_space_around_it(self) -> None:
-        data = {"key": "github.token", "encrypted": "on", "secret": " typed-in-clear\n"}
+        data = {"key": "example.token", "encrypted": "on", "secret": " typed-in-clear\n"}
         assert TokenForm(data).save().secret.reveal() == "typed-in-clear"
 
 
@@ -210,13 +210,13 @@ class TestErrors:
         assert Channel.objects.get().credentials.reveal() == examples.CREDENTIALS
 
     def test_a_character_that_cannot_be_stored(self) -> None:
-        data = {"key": "github.token", "encrypted": "on", "secret": "typed-in-clear\x00"}
+        data = {"key": "example.token", "encrypted": "on", "secret": "typed-in-clear\x00"}
         form = TokenForm(data)
         assert "Character 15 is U+0000" in form.errors["secret"][0]
         shown(form)
 
     def test_the_mask_is_not_taken_for_the_secret(self) -> None:
-        form = TokenForm({"key": "github.token", "encrypted": "on", "secret": "********"})
+        form = TokenForm({"key": "example.token", "encrypted": "on", "secret": "********"})
         assert "the mask of a secret" in form.errors["secret"][0]
 
 

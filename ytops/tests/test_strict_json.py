@@ -141,7 +141,7 @@ class TestStorable:
                 SystemConfiguration.objects.create(key="a.b", value=value)
             return
         SystemConfiguration.objects.update_or_create(key="a.b", defaults={"value": value})
-        stored = SystemConfiguration.objects.get().value
+        stored = SystemConfiguration.objects.get(key="a.b").value
         assert stored == value
         assert types_in(stored) == types_in(value)
 

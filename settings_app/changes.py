@@ -1,0 +1,129 @@
+"""Changes of settings that a person makes: checked, recorded, and able to be taken up again."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.crypto import salted_hmac
+
+from settings_app import scope
+from settings_app.models import ConfigurationChange, SystemConfiguration
+from settings_app.registry import UNSET, Setting, find
+from ytops.db.secrets import CannotDecrypt, Secret
+
+NOT_RECORDED = "Of a secret only a fingerprint is kept: it cannot be restored, set it anew."
+
+
+def fingerprint(secret: Secret | None) -> str:
+    """Eight hex digits, equal for equal secrets, that tell nothing without SECRET_KEY."""
+    if secret is None:
+        return ""
+    try:
+        return salted_hmac(__name__, secret.reveal(), algorithm="sha256").hexdigest()[:8]
+    except CannotDecrypt:
+        return "unknown"
+
+
+def change(
+    setting: Setting[Any], value: Any, *, by: str, through: str, channel: Any | None = None
+) -> ConfigurationChange | None:
+    """Set a setting for the system or for a channel; UNSET lets it inherit again.
+
+    None if nothing differs. ValidationError if it is refused, and then nothing is changed.
+    """
+    refuse_if_fixed(setting, channel)
+    if value is not UNSET:
+        value = setting.clean(value)
+    with transaction.atomic():
+        record = ConfigurationChange(key=setting.key, by=by[:200], through=through)
+        if channel is None:
+            changed = _set_row(setting, value, record)
+        else:
+            changed = _set_override(scope.locked(channel.pk), setting, value, record)
+        if not changed:
+            return None
+        record.save()
+        return record
+
+
+def refuse_if_fixed(setting: Setting[Any], channel: Any | None = None) -> None:
+    """ValidationError for a setting that cannot be changed there."""
+    if setting.pinned:
+        raise ValidationError(
+            f"{setting.key} is pinned by the environment variable {setting.environment_name}: "
+            "it is changed there alone.",
+            code="pinned",
+        )
+    if channel is not None and not setting.per_channel:
+        raise ValidationError(
+            f"{setting.key} is not per channel: it holds for the whole system.", code="scope"
+        )
+
+
+def _set_row(setting: Setting[Any], value: Any, record: ConfigurationChange) -> bool:
+    rows = SystemConfiguration.objects
+    rows.get_or_create(key=setting.key, defaults={"encrypted": setting.secret})
+    row = rows.select_for_update().get(key=setting.key)
+    new = None if value is UNSET else value
+    if setting.secret:
+        same = _same_secret(row.secret, new) and row.value is None
+        record.old_fingerprint, record.new_fingerprint = fingerprint(row.secret), fingerprint(new)
+        row.value, row.secret = None, new
+    else:
+        same = _same(row.value, new) and row.secret is None
+        record.old, record.new = row.value, new
+        row.value, row.secret = new, None
+    row.encrypted = setting.secret
+    if not same:
+        row.save(update_fields=["value", "secret", "encrypted"])
+    return not same
+
+
+def _set_override(
+    channel: Any, setting: Setting[Any], value: Any, record: ConfigurationChange
+) -> bool:
+    overrides = dict(channel.settings)
+    record.channel_id, record.channel_name = channel.pk, str(channel)
+    record.old = overrides.pop(setting.key, None)
+    if value is not UNSET:
+        overrides[setting.key] = record.new = value
+    if _same(channel.settings, overrides):
+        return False
+    channel.save_fields(settings=overrides)
+    return True
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JSON: 1 is not true."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _same_secret(one: Secret | None, other: Secret | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    try:
+        return bool(one.reveal() == other.reveal())
+    except CannotDecrypt:
+        return False
+
+
+def restore(pk: str, *, by: str) -> tuple[ConfigurationChange, ConfigurationChange | None]:
+    """Set a setting again to what a change once made it; that change, and the new one if any.
+
+    ValidationError if there is no such change, or what it set is not kept or no longer accepted.
+    """
+    try:
+        past = ConfigurationChange.objects.get(pk=UUID(pk))
+    except (ValueError, ConfigurationChange.DoesNotExist):
+        raise ValidationError(
+            f'There is no change "{pk}": `config history` shows their ids.', code="unknown"
+        ) from None
+    setting = find(past.key)
+    if past.new_fingerprint or (setting.secret and past.old_fingerprint):
+        raise ValidationError(NOT_RECORDED, code="secret")
+    channel = scope.find(str(past.channel_id)) if past.channel_id else None
+    value = UNSET if past.new is None else past.new
+    through = ConfigurationChange.Through.COMMAND
+    return past, change(setting, value, by=by, through=through, channel=channel)
