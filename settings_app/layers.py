@@ -1,5 +1,6 @@
 """The five layers of a setting, highest first, and which of them wins."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,21 @@ class Explanation:
         return None if self.winner.error or not self.winner.is_set else self.winner.value
 
     @property
+    def source(self) -> str:
+        return self.winner.source
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; a secret is its mask."""
+        return {
+            "key": self.setting.key,
+            "type": self.setting.type_name,
+            "value": self.value,
+            "source": self.source,
+            "pinned": self.setting.pinned,
+            "layers": [layer.as_dict() for layer in self.layers],
+        }
+
+    @property
     def errors(self) -> list[str]:
         return [f"{layer.where}: {layer.error}" for layer in self.layers if layer.error]
 
@@ -108,6 +124,13 @@ class Explanation:
         """What would hold if this layer and those above it were not set."""
         sources = [layer.source for layer in self.layers]
         return Explanation(self.setting, self.layers[sources.index(source) + 1 :])
+
+
+def shown(value: Any) -> str:
+    """A value in one line: JSON, so that an empty text is seen; a secret is its mask."""
+    if isinstance(value, Secret):
+        return MASK
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def explain(setting: Setting[Any], row: Row | None, channel: Any | None = None) -> Explanation:

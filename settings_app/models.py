@@ -114,6 +114,20 @@ class ConfigurationChange(BaseModel):
     def __str__(self) -> str:
         return f"{self.key}: {self.old_shown} → {self.new_shown}"
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; of a secret its fingerprints, and None where it was or is not set."""
+        return {
+            "id": str(self.pk),
+            "at": self.created_at.isoformat(),
+            "key": self.key,
+            "channel": self.channel_name or None,
+            "channel_id": self.channel_id and str(self.channel_id),
+            "by": self.by,
+            "through": self.through,
+            "old": self.old_fingerprint or self.old,
+            "new": self.new_fingerprint or self.new,
+        }
+
     @property
     def old_shown(self) -> str:
         return _shown(self.old, self.old_fingerprint)

@@ -47,6 +47,15 @@ class Layer:
     def is_set(self) -> bool:
         return self.value is not UNSET
 
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "where": self.where,
+            "set": self.is_set,
+            "value": self.value if self.is_set else None,
+            "error": self.error,
+        }
+
 
 @dataclass(frozen=True)
 class StaticLayers:

@@ -1,0 +1,415 @@
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from channels_app.models import Channel
+from settings_app.models import ConfigurationChange, SystemConfiguration
+from videos_app.conf import DESCRIPTION_FOOTER, POSTS_PER_DAY
+from ytops.tests.processes import manage
+
+pytestmark = pytest.mark.django_db
+
+KEY = POSTS_PER_DAY.key
+SOURCES = ["environment", "channel", "database", "file", "default"]
+
+
+def config(*args: str) -> str:
+    """What the command says; with "json" at the end, parsed by `answer`."""
+    out = io.StringIO()
+    call_command("config", *args, stdout=out, stderr=out)
+    return out.getvalue().rstrip("\n")
+
+
+def answer(*args: str) -> Any:
+    return json.loads(config(*args, "--format", "json"))
+
+
+def refusal(*args: str) -> str:
+    with pytest.raises(CommandError) as refused:
+        config(*args)
+    assert refused.value.returncode == 1
+    return str(refused.value)
+
+
+def system_row(key: str = KEY) -> SystemConfiguration:
+    return SystemConfiguration.objects.get(key=key)
+
+
+class TestGet:
+    def test_prints_the_bare_value(self) -> None:
+        assert config("get", KEY) == "2"
+        assert config("get", "jobs.paused") == "false"
+        assert config("get", "publish.privacy") == "private"
+        assert config("get", DESCRIPTION_FOOTER.key) == ""
+        assert answer("get", "publish.privacy") == "private"
+
+    def test_a_channel_has_its_own(self) -> None:
+        made = Channel.objects.create(name="Cooking", settings={KEY: 0})
+        assert config("get", KEY, "--channel", "Cooking") == "0"
+        assert config("get", KEY, "--channel", str(made.pk)) == "0"
+        assert config("get", "jobs.max_concurrent", "--channel", "Cooking") == "4"
+
+    def test_an_unknown_key_names_the_nearest(self) -> None:
+        assert 'Did you mean "publish.posts_per_day"?' in refusal("get", "publish.post_per_day")
+
+    def test_an_unknown_channel_names_the_nearest(self) -> None:
+        Channel.objects.create(name="Cooking")
+        assert '"Cooking"' in refusal("get", KEY, "--channel", "Coking")
+
+    def test_a_name_that_two_bear_is_refused(self) -> None:
+        both = [Channel.objects.create(name="Twice") for _ in range(2)]
+        said = refusal("get", KEY, "--channel", "Twice")
+        assert all(str(channel.pk) in said for channel in both)
+
+
+class TestSet:
+    @pytest.mark.parametrize(
+        ("key", "text", "value"),
+        [
+            (KEY, "3", 3),
+            (KEY, "0", 0),
+            ("jobs.paused", "on", True),
+            ("jobs.paused", "False", False),
+            ("publish.privacy", "public", "public"),
+            (DESCRIPTION_FOOTER.key, "", ""),
+            (DESCRIPTION_FOOTER.key, "0", "0"),
+        ],
+    )
+    def test_a_value_of_its_type(self, key: str, text: str, value: Any) -> None:
+        config("set", key, text)
+        stored = system_row(key).value
+        assert (stored, type(stored)) == (value, type(value))
+        why = answer("explain", key)
+        assert (why["value"], why["source"]) == (value, "database")
+
+    @pytest.mark.parametrize(
+        ("key", "text", "said"),
+        [
+            (
+                KEY,
+                "many",
+                'publish.posts_per_day: expected a whole number from 0 to 50, not "many"',
+            ),
+            (KEY, "51", "from 0 to 50, not 51"),
+            (KEY, "", "from 0 to 50"),
+            (KEY, "2.0", "a whole number"),
+            (KEY, "null", "a whole number"),
+            (KEY, "1" * 5000, "a whole number"),
+            ("jobs.paused", "maybe", "true or false"),
+            ("publish.privacy", "Public", "one of private, unlisted, public"),
+            (DESCRIPTION_FOOTER.key, "x" * 1001, "at most 1000 characters"),
+            (DESCRIPTION_FOOTER.key, "a\x00", "\\u0000"),
+            ("publish.post_per_day", "3", 'Did you mean "publish.posts_per_day"?'),
+        ],
+        ids=str,
+    )
+    def test_what_does_not_fit_is_refused_and_changes_nothing(
+        self, key: str, text: str, said: str
+    ) -> None:
+        assert said in refusal("set", key, text)
+        assert not SystemConfiguration.objects.set_values().exists()
+        assert not ConfigurationChange.objects.exists()
+
+    def test_an_override_of_a_channel_leaves_the_others(self) -> None:
+        made = Channel.objects.create(name="Cooking", settings={"publish.privacy": "public"})
+        config("set", KEY, "0", "--channel", "Cooking")
+        made.refresh_from_db()
+        assert made.settings == {"publish.privacy": "public", KEY: 0}
+        assert system_row().value is None
+
+    def test_what_is_not_per_channel_is_refused_for_one(self) -> None:
+        Channel.objects.create(name="Cooking")
+        said = refusal("set", "jobs.max_concurrent", "1", "--channel", "Cooking")
+        assert "not per channel" in said
+
+    def test_the_same_value_again_is_no_change(self) -> None:
+        config("set", KEY, "3")
+        assert "nothing to change" in config("set", KEY, "3")
+        assert answer("set", KEY, "3") is None
+        assert ConfigurationChange.objects.count() == 1
+
+    def test_a_row_that_is_missing_is_made(self) -> None:
+        SystemConfiguration.objects.all().delete()
+        config("set", KEY, "3")
+        assert system_row().value == 3
+
+    def test_a_row_that_does_not_fit_is_replaced(self) -> None:
+        SystemConfiguration.objects.filter(key=KEY).update(value="many")
+        config("set", KEY, "3")
+        assert system_row().value == 3
+
+
+class TestUnset:
+    def test_lets_the_system_inherit(self) -> None:
+        config("set", KEY, "3")
+        assert answer("unset", KEY)["old"] == 3
+        assert system_row().value is None
+        assert config("get", KEY) == "2"
+
+    def test_lets_a_channel_inherit(self) -> None:
+        made = Channel.objects.create(name="Cooking", settings={KEY: None, "publish.privacy": "x"})
+        config("unset", KEY, "--channel", "Cooking")
+        made.refresh_from_db()
+        assert made.settings == {"publish.privacy": "x"}
+
+
+class TestASecret:
+    @pytest.fixture
+    def typed(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+        def type_(text: str) -> str:
+            monkeypatch.setattr("sys.stdin", io.StringIO(text))
+            return config("set", "github.token", "-")
+
+        return type_
+
+    def test_is_read_from_standard_input_and_never_shown(self, typed: Callable[[str], str]) -> None:
+        said = [typed("plain-of-the-token\n"), config("list"), config("get", "github.token")]
+        said += [config("explain", "github.token", "--format", "json"), config("history")]
+        assert "plain-of" not in "".join(said)
+        assert said[2] == "********"
+        assert system_row("github.token").secret.reveal() == "plain-of-the-token"
+
+    def test_on_the_command_line_it_is_refused(self) -> None:
+        with pytest.raises(CommandError, match="standard input") as refused:
+            config("set", "github.token", "plain-of-the-token")
+        assert refused.value.returncode == 2
+        assert "plain-of" not in str(refused.value)
+
+    def test_that_is_empty_is_refused(self, typed: Callable[[str], str]) -> None:
+        with pytest.raises(CommandError, match="not empty"):
+            typed("\n")
+
+    def test_leaves_a_fingerprint_that_is_equal_for_equal_ones(
+        self, typed: Callable[[str], str]
+    ) -> None:
+        for text in ("one", "two", "one"):
+            typed(text)
+        assert "nothing to change" in typed("one")
+        three, two, one = ConfigurationChange.objects.all()
+        assert one.new_fingerprint == three.new_fingerprint == two.old_fingerprint
+        assert one.new_fingerprint != two.new_fingerprint
+        assert (one.old, one.new, one.old_fingerprint) == (None, None, "")
+
+    def test_cannot_be_restored(self, typed: Callable[[str], str]) -> None:
+        typed("one")
+        change = ConfigurationChange.objects.get()
+        assert "only a fingerprint is kept" in refusal("restore", str(change.pk))
+
+    def test_that_stands_in_clear_is_wrong_and_not_quoted(self) -> None:
+        rows = SystemConfiguration.objects.filter(key="github.token")
+        rows.update(value="plain-of-the-token", encrypted=False)
+        out = io.StringIO()
+        with pytest.raises(CommandError):
+            call_command("config", "check", stdout=out)
+        assert "github.token: it is kept in clear" in out.getvalue()
+        said = out.getvalue() + config("list") + config("explain", "github.token")
+        assert "plain-of" not in said
+
+
+class TestExplain:
+    def test_gives_every_layer_the_highest_first(self) -> None:
+        made = Channel.objects.create(name="Cooking", settings={KEY: 5})
+        config("set", KEY, "3")
+        why = answer("explain", KEY, "--channel", "Cooking")
+        layers = why.pop("layers")
+        assert why == {
+            "key": KEY,
+            "type": "int",
+            "value": 5,
+            "source": "channel",
+            "pinned": False,
+        }
+        assert [layer["source"] for layer in layers] == SOURCES
+        assert [layer["set"] for layer in layers] == [False, True, True, False, True]
+        assert [layer["value"] for layer in layers] == [None, 5, 3, None, 2]
+        assert layers[0]["where"] == "YTOPS_PUBLISH_POSTS_PER_DAY"
+        assert layers[1]["where"] == f'channel "Cooking" ({made.pk}), {KEY}'
+        assert layers[2]["where"] == f"system_configuration, {KEY}"
+
+    def test_a_wrong_layer_is_passed_over_and_says_why(self) -> None:
+        Channel.objects.create(name="Cooking", settings={KEY: "many"})
+        SystemConfiguration.objects.filter(key=KEY).update(value=51)
+        why = answer("explain", KEY, "--channel", "Cooking")
+        assert (why["value"], why["source"]) == (2, "default")
+        assert 'not "many"' in why["layers"][1]["error"]
+        assert "not 51" in why["layers"][2]["error"]
+        assert "→" in config("explain", KEY)
+
+
+class TestList:
+    def test_shows_every_setting(self) -> None:
+        found = {one["key"]: one for one in answer("list")}
+        assert found[KEY] == {
+            "key": KEY,
+            "type": "int",
+            "value": 2,
+            "source": "default",
+            "pinned": False,
+        }
+        assert len(found) == len(config("list").splitlines()) >= 12
+
+    def test_changed_are_those_that_any_layer_sets(self) -> None:
+        Channel.objects.create(name="Cooking", settings={KEY: 2})
+        config("set", "jobs.paused", "false")
+        assert [one["key"] for one in answer("list", "--changed")] == ["jobs.paused"]
+        both = answer("list", "--changed", "--channel", "Cooking")
+        assert [one["key"] for one in both] == ["jobs.paused", KEY]
+
+    def test_nothing_changed_prints_nothing(self) -> None:
+        assert config("list", "--changed") == ""
+
+    def test_asks_once_for_all(self) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            config("list")
+        assert len(queries) == 1
+
+
+class TestCheck:
+    def test_says_that_all_is_well(self) -> None:
+        Channel.objects.create(name="Cooking", settings={KEY: 5})
+        assert "No problem" in config("check")
+        assert answer("check") == []
+
+    def test_names_each_problem_with_its_place(self) -> None:
+        SystemConfiguration.objects.filter(key=KEY).update(value="many")
+        SystemConfiguration.objects.create(key="jobs.pausd", value=True)
+        SystemConfiguration.objects.create(key="jobs.of_an_older_version")
+        wrong = {KEY: None, "jobs.max_concurrent": 1, "publish.privcy": "public"}
+        one = Channel.objects.create(name="Two\nlines", settings=wrong)
+        Channel.objects.create(name="Baking", settings={KEY: 5})
+        out = io.StringIO()
+        with pytest.raises(CommandError, match="5 problems") as refused:
+            call_command("config", "check", stdout=out)
+        assert refused.value.returncode == 1
+        channel = f'channel "Two lines" ({one.pk})'
+        assert sorted(out.getvalue().splitlines()) == sorted(
+            [
+                f'system_configuration, {KEY}: expected a whole number from 0 to 50, not "many".',
+                "system_configuration, jobs.pausd: no setting has this key. "
+                'Did you mean "jobs.paused"?',
+                f"{channel}, {KEY}: null is no value: leave the key out to inherit.",
+                f"{channel}, jobs.max_concurrent: is not per channel: it holds for the whole "
+                "system.",
+                f"{channel}, publish.privcy: no setting has this key. "
+                'Did you mean "publish.privacy"?',
+            ]
+        )
+
+    def test_asks_a_fixed_number_of_times(self) -> None:
+        Channel.objects.bulk_create(
+            Channel(name=f"Channel {number}", settings={KEY: 1}) for number in range(30)
+        )
+        with CaptureQueriesContext(connection) as queries:
+            config("check")
+        assert len(queries) == 2
+
+
+class TestHistory:
+    def test_says_who_when_through_what_and_both_values(self) -> None:
+        made = Channel.objects.create(name="Cooking")
+        config("set", KEY, "3", "--channel", "Cooking")
+        config("set", KEY, "0")
+        config("set", "jobs.paused", "on")
+        assert [entry["key"] for entry in answer("history")] == ["jobs.paused", KEY, KEY]
+        system, channel = answer("history", KEY)
+        assert (
+            channel.items()
+            >= {
+                "channel": "Cooking",
+                "channel_id": str(made.pk),
+                "through": "command",
+                "old": None,
+                "new": 3,
+            }.items()
+        )
+        assert (system["channel"], system["new"]) == (None, 0)
+        assert system["by"]
+        assert "inherited → 3 for Cooking" in config("history", KEY)
+
+    def test_of_an_unknown_key_is_refused_but_not_of_one_that_once_was(self) -> None:
+        assert "Did you mean" in refusal("history", "publish.post_per_day")
+        ConfigurationChange.objects.create(key="publish.gone", by="x", through="admin", new=1)
+        assert "publish.gone: inherited → 1" in config("history", "publish.gone")
+
+    def test_stays_when_its_channel_goes(self) -> None:
+        Channel.objects.create(name="Cooking")
+        config("set", KEY, "3", "--channel", "Cooking")
+        Channel.objects.all().delete()
+        assert answer("history")[0]["channel"] == "Cooking"
+
+
+class TestRestore:
+    def test_sets_again_what_a_change_set_and_is_a_change_itself(self) -> None:
+        for value in ("3", "4"):
+            config("set", KEY, value)
+        config("unset", KEY)
+        inherited, four, three = answer("history")
+        assert answer("restore", three["id"]).items() >= {"old": None, "new": 3}.items()
+        assert config("get", KEY) == "3"
+        config("restore", four["id"])
+        assert config("get", KEY) == "4"
+        config("restore", inherited["id"])
+        assert answer("explain", KEY)["source"] == "default"
+        assert ConfigurationChange.objects.count() == 6
+
+    def test_of_a_channel(self) -> None:
+        made = Channel.objects.create(name="Cooking")
+        config("set", KEY, "3", "--channel", "Cooking")
+        first = answer("history")[0]["id"]
+        config("set", KEY, "4", "--channel", "Cooking")
+        Channel.objects.update(name="Renamed")
+        config("restore", first)
+        made.refresh_from_db()
+        assert made.settings == {KEY: 3}
+
+    def test_refuses_what_cannot_be(self) -> None:
+        made = Channel.objects.create(name="Cooking")
+        config("set", KEY, "3", "--channel", "Cooking")
+        change = ConfigurationChange.objects.get()
+        made.delete()
+        assert "There is no channel" in refusal("restore", str(change.pk))
+        ConfigurationChange.objects.update(channel_id=None, new=51)
+        assert "from 0 to 50, not 51" in refusal("restore", str(change.pk))
+        ConfigurationChange.objects.update(key="publish.gone")
+        assert "There is no setting" in refusal("restore", str(change.pk))
+        for unknown in ("nonsense", str(made.pk)):
+            assert "There is no change" in refusal("restore", unknown)
+        assert ConfigurationChange.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAsAProcess:
+    """Exit codes, and that no traceback reaches an operator."""
+
+    def test_what_is_pinned_by_the_environment_is_read_only(self) -> None:
+        pinned = {"YTOPS_PUBLISH_POSTS_PER_DAY": "7"}
+        Channel.objects.create(name="Cooking", settings={KEY: 5})
+        done = manage(
+            "config", "explain", KEY, "--channel", "Cooking", "--format", "json", **pinned
+        )
+        why = json.loads(done.stdout)
+        assert (why["value"], why["source"], why["pinned"]) == (7, "environment", True)
+        done = manage("config", "set", KEY, "3", **pinned)
+        assert done.returncode == 1
+        assert "pinned by the environment variable YTOPS_PUBLISH_POSTS_PER_DAY" in done.stderr
+        assert system_row().value is None
+
+    def test_a_bad_variable_is_named_and_nothing_is_taken_for_the_default(self) -> None:
+        bad = {"YTOPS_PUBLISH_POSTS_PER_DAY": "many"}
+        asked = manage("config", "explain", KEY, "--format", "json", **bad)
+        why = json.loads(asked.stdout)
+        assert (why["value"], why["source"]) == (None, "environment")
+        unset = manage("config", "unset", KEY, **bad)
+        for done in (asked, unset):
+            assert done.returncode == 1
+            assert "YTOPS_PUBLISH_POSTS_PER_DAY: expected a whole number" in done.stderr
+            assert "Traceback" not in done.stderr
+
+    def test_wrong_usage_exits_with_2(self) -> None:
+        assert manage("config", "frob").returncode == 2
