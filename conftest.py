@@ -1,12 +1,17 @@
 """What every test may use."""
 
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.test import Client
+
+from settings_app import registry, snapshot, static_layers
+from settings_app.models import SystemConfiguration
 
 # Playwright runs an event loop in the thread of the test, which also asks the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
@@ -22,6 +27,39 @@ def page_of(operator: User, client: Client) -> Client:
     """A client that is logged in as the operator."""
     client.force_login(operator)
     return client
+
+
+@pytest.fixture(autouse=True)
+def no_snapshot_of_another_test() -> None:
+    snapshot.forget()
+
+
+@pytest.fixture
+def committing(db: Any) -> Iterator[None]:
+    """Transactions of the test are its own; the settings' table is put back, without a flush."""
+    in_the_test_s_transaction = connections["default"]
+    in_the_test_s_transaction.close()
+    connections["default"] = in_the_test_s_transaction.copy()
+    rows = SystemConfiguration.objects
+    before = list(rows.all())
+    yield
+    connection.close()
+    with transaction.atomic():
+        rows.all().delete()
+        rows.bulk_create(before)
+    connection.close()
+    connections["default"] = in_the_test_s_transaction
+
+
+@pytest.fixture
+def declare() -> Iterator[Callable[..., registry.Setting[Any]]]:
+    """Declare a setting for one test: `declare("test.key", int, default=1)`."""
+    others = dict(registry._registered)
+    yield partial(registry.Setting, help="For a test.")
+    registry._registered.clear()
+    registry._registered.update(others)
+    static_layers._read.cache_clear()
+    snapshot.forget()
 
 
 def pytest_report_header() -> str:

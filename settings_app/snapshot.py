@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -37,19 +37,17 @@ class Snapshot:
 
 @dataclass(eq=False)
 class OpenTransaction:
-    """A transaction that reads for itself; it stands in its connection's list of commit hooks.
+    """A transaction that reads for itself; one of Django's has it among its commit hooks.
 
-    Django takes it off that list when the transaction ends or its savepoint is rolled back.
+    Django takes it off them when the transaction ends, or the savepoint that it began in is
+    rolled back.
     """
 
     connection: BaseDatabaseWrapper
-    outer: "OpenTransaction | None" = None
     wrote: bool = False
     snapshot: Snapshot | None = None
-    savepoints: tuple[Any, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.savepoints = tuple(self.connection.savepoint_ids)
         if self.connection.in_atomic_block:
             self.connection.on_commit(self)
 
@@ -58,9 +56,11 @@ class OpenTransaction:
             expire()
 
     def is_open(self) -> bool:
-        hooks = self.connection.run_on_commit
-        same = connections[DEFAULT_DB_ALIAS] is self.connection
-        return same and any(hook[1] is self for hook in hooks)
+        if connections[DEFAULT_DB_ALIAS] is not self.connection:
+            return False
+        if not self.connection.in_atomic_block:
+            return _is_unmanaged(self.connection)
+        return any(hook[1] is self for hook in self.connection.run_on_commit)
 
 
 class _Thread(threading.local):
@@ -81,20 +81,19 @@ _loading = threading.Lock()  # held by the one thread that renews
 
 def current() -> Snapshot:
     """The snapshot to read from, renewed if it is due. ImproperlyConfigured, DatabaseError."""
-    connection = connections[DEFAULT_DB_ALIAS]
     transaction = thread.transaction = _open_transaction()
-    if _is_unmanaged(connection):
-        thread.transaction = OpenTransaction(connection)
-        return _load_or_keep()
     if transaction is None and published.is_fresh():
         return published
-    if not connection.in_atomic_block:
+    connection = connections[DEFAULT_DB_ALIAS]
+    unmanaged = _is_unmanaged(connection)
+    if not unmanaged and not connection.in_atomic_block:
         return _renew()
     if transaction is None:
         transaction = thread.transaction = OpenTransaction(connection)
-    if transaction.snapshot is None or not transaction.snapshot.is_fresh():
-        transaction.snapshot = _load_or_keep()
-    return transaction.snapshot
+    held = transaction.snapshot
+    if unmanaged or held is None or not held.is_fresh():
+        held = transaction.snapshot = _load_or_keep()
+    return held
 
 
 def expire() -> None:
@@ -131,17 +130,19 @@ def _is_unmanaged(connection: BaseDatabaseWrapper) -> bool:
         return False
     if connection.vendor == "sqlite":
         return bool(driver.in_transaction)
-    return bool(driver.info.transaction_status)  # of libpq; 0 is idle
+    return driver.info.transaction_status.name not in {"IDLE", "UNKNOWN"}  # unknown: it is broken
 
 
 def _open_transaction() -> OpenTransaction | None:
-    """This thread's own, after those that have ended were dropped."""
+    """This thread's own, if it has not ended."""
     transaction = thread.transaction
-    while transaction is not None and not transaction.is_open():
-        if transaction.wrote:
-            expire()  # commit hooks that come before ours read already
-        transaction = transaction.outer
-    return transaction
+    if transaction is None or transaction.is_open():
+        return transaction
+    own = transaction.snapshot
+    # A commit hook that comes before ours reads already, and no thread ever reads backwards.
+    if transaction.wrote or (own and own.deadline > published.deadline):
+        expire()
+    return None
 
 
 def _load() -> Snapshot:
@@ -173,24 +174,36 @@ def _renew() -> Snapshot:
 
 def _load_or_keep() -> Snapshot:
     """A new snapshot, or the last values for another second if the database does not answer."""
-    global _outage
     connection = connections[DEFAULT_DB_ALIAS]
+    in_transaction = connection.in_atomic_block or _is_unmanaged(connection)
     try:
-        loaded = _load()
+        try:
+            loaded = _load()
+        except Error:
+            # The server may have restarted: a connection that broke says nothing of a new one.
+            if in_transaction or connection.connection is None or connection.is_usable():
+                raise
+            connection.close()
+            loaded = _load()
     except Error as error:
         if not published.values:
             raise
-        if connection.in_atomic_block or not _outage:
+        # In a transaction it may be that one alone.
+        if not _outage if in_transaction else _turn_outage(True):
             cause = " ".join(str(error).split())
             logger.error("The configuration cannot be read; its last values stand: %s", cause)
-        if not connection.in_atomic_block:  # else it may be that transaction alone
-            _outage = True
-            connection.close_if_unusable_or_obsolete()
         return Snapshot(monotonic() + LONGEST_AGE, published.values)
-    if _outage:
-        _outage = False
+    if _outage and _turn_outage(False):
         logger.warning("The configuration can be read again.")
     return loaded
+
+
+def _turn_outage(on: bool) -> bool:
+    """Whether that is news."""
+    global _outage
+    with _state:
+        news, _outage = _outage is not on, on
+    return news
 
 
 def notice_write(execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -198,23 +211,19 @@ def notice_write(execute: Any, sql: Any, params: Any, many: bool, context: dict[
     try:
         return execute(sql, params, many, context)
     finally:
-        statement = str(sql)
-        if TABLE in statement and statement.lstrip()[:6].upper() != "SELECT":
+        statement = str(sql).lstrip().lower()
+        if TABLE in statement and not statement.startswith("select"):
             _note_write(context["connection"])
+        elif statement.startswith("rollback") and thread.transaction:
+            thread.transaction.snapshot = None  # to a savepoint, after a write perhaps
 
 
 def _note_write(connection: BaseDatabaseWrapper) -> None:
-    if not connection.in_atomic_block:
+    if not connection.in_atomic_block and not _is_unmanaged(connection):
         expire()
-        if _is_unmanaged(connection):
-            thread.transaction = OpenTransaction(connection, wrote=True)
         return
-    transaction = _open_transaction()
-    if transaction is None or transaction.savepoints != tuple(connection.savepoint_ids):
-        transaction = OpenTransaction(connection, outer=transaction)
-    transaction.wrote = True
-    transaction.snapshot = None
-    thread.transaction = transaction
+    transaction = thread.transaction = _open_transaction() or OpenTransaction(connection)
+    transaction.wrote, transaction.snapshot = True, None
 
 
 def watch(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
