@@ -6,3 +6,6 @@ class YtopsConfig(AppConfig):
 
     def ready(self) -> None:
         from ytops import checks  # noqa: F401  (registers them)
+        from ytops.db.fork import heed_forks
+
+        heed_forks()
