@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 KEY = re.compile(r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 PREFIX = "YTOPS_"
+NOT_SETTINGS = {"YTOPS_CONFIG_FILE", "YTOPS_PROVE"}
 TYPE_NAMES = {bool: "bool", int: "int", str: "str", Secret: "secret"}
 BOOLEANS = {"true": True, "on": True, "yes": True, "1": True}
 BOOLEANS |= {"false": False, "off": False, "no": False, "0": False}
@@ -61,7 +62,7 @@ class Setting(Generic[T]):
         snapshot.forget()
 
     def _refuse_a_wrong_declaration(self) -> None:
-        names = {setting.environment_name for setting in _registered.values()}
+        names = {setting.environment_name for setting in _registered.values()} | NOT_SETTINGS
         wrong = None
         if not KEY.fullmatch(self.key):
             wrong = "its key must be lower-case words joined by dots"

@@ -13,11 +13,10 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
-from settings_app.registry import PREFIX, UNSET, Setting, registered
+from settings_app.registry import NOT_SETTINGS, PREFIX, UNSET, Setting, registered
 from ytops.db.nearest import did_you_mean
 from ytops.db.secrets import MASK
 
-NOT_SETTINGS = {"YTOPS_CONFIG_FILE", "YTOPS_PROVE"}
 TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
 
 
@@ -92,8 +91,10 @@ def _layer(
     try:
         read = setting.parse(value) if source == "environment" else setting.clean(value)
     except ValidationError as error:
-        problems.append(Problem(where, error.messages[0], source, setting.key))
-        return Layer(source, where, MASK if setting.secret else value, error.messages[0])
+        said = error.messages[0]
+        named = said if source == "environment" else f"{setting.key}: {said}"
+        problems.append(Problem(where, named, source, setting.key))
+        return Layer(source, where, MASK if setting.secret else value, said)
     return Layer(source, where, read)
 
 
