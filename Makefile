@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 export PYTHONUNBUFFERED = 1
 
-.PHONY: run demo test prove check serve
+.PHONY: run demo test prove bench check serve
 run: serve
 
 demo: PORT := $(if $(filter file,$(origin PORT)),8001,$(PORT))
@@ -24,6 +24,9 @@ test: $(VENV)/.installed
 prove: $(VENV)/.installed
 	@YTOPS_PROVE=1 $(PY) -m ytops.tests.run $(ARGS)
 
+bench: $(VENV)/.installed-bench
+	@$(PY) -m benchmarks.config
+
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -42,4 +45,8 @@ $(VENV)/.installed: requirements.txt requirements-test.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed requirements-bench.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
