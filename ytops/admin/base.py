@@ -57,7 +57,7 @@ class ModelAdmin(admin.ModelAdmin[M]):
     def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:
         if not change:
             obj.save()
-        elif changed := set(form.changed_data) & set(form.stored_digests):
+        elif changed := set(form.changed_data) & set(form.columns):
             obj.save(update_fields=changed)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

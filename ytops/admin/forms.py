@@ -17,7 +17,7 @@ from ytops.db.secrets import Secret
 OPENED = "_opened"
 
 
-def digest(field: models.Field[Any, Any], value: Any) -> str:
+def digest(field: models.Field[Any, Any] | None, value: Any) -> str:
     """A short name for a value, equal for what a browser shows and posts as equal."""
     if isinstance(value, Secret):
         value = value.tagged()
@@ -51,6 +51,18 @@ class EditForm(forms.ModelForm[Any]):
         if self.is_bound:
             self.opened_digests |= self.posted_digests()
 
+    @cached_property
+    def columns(self) -> dict[str, models.Field[Any, Any]]:
+        return {field.name: field for field in self.instance._meta.concrete_fields}
+
+    def stored_values(self) -> dict[str, Any]:
+        """What the row has, by the name of the field that edits it.
+
+        A form with fields that are no columns adds, as JSON, what they have when left alone.
+        """
+        edited = self.columns.keys() & self.fields.keys()
+        return {name: self.columns[name].value_from_object(self.instance) for name in edited}
+
     def posted_digests(self) -> dict[str, str]:
         try:
             posted = strict_json.parse(self.data.get(OPENED, "{}"))
@@ -64,12 +76,8 @@ class EditForm(forms.ModelForm[Any]):
     def stored_digests(self) -> dict[str, str]:
         if self.instance._state.adding:
             return {}
-        fields = self.instance._meta.concrete_fields
-        return {
-            field.name: digest(field, field.value_from_object(self.instance))
-            for field in fields
-            if field.name in self.fields
-        }
+        stored = self.stored_values().items()
+        return {name: digest(self.columns.get(name), value) for name, value in stored}
 
     @property
     def opened(self) -> str:
@@ -89,13 +97,13 @@ class EditForm(forms.ModelForm[Any]):
                 self.opened_digests[name] = stored
                 self.add_error(name, self.conflict(name))
         for name, value in self.cleaned_data.items():
-            if isinstance(self.instance._meta.get_field(name), models.TextField):
+            if isinstance(self.columns.get(name), models.TextField):
                 self.cleaned_data[name] = value.replace("\r\n", "\n")
         self.changed_data = [name for name in self.changed_data if name in self.cleaned_data]
         return self.cleaned_data
 
     def entered_digest(self, name: str) -> str:
-        field, value = self.instance._meta.get_field(name), self.cleaned_data[name]
+        field, value = self.columns.get(name), self.cleaned_data[name]
         if isinstance(field, models.CharField | models.TextField):
             value = self[name].data  # as posted: cleaned, it has lost its outer spaces
         return digest(field, value)
@@ -110,19 +118,18 @@ class EditForm(forms.ModelForm[Any]):
         except ValidationError as error:
             self.add_error(None, error.messages)
 
-    def conflict(self, name: str) -> ValidationError:
-        field = self.instance._meta.get_field(name)
+    def stored_in_words(self, name: str) -> str:
         value = getattr(self.instance, name)
         if isinstance(value, Secret):
-            shown = "another secret"
-        elif isinstance(field, models.JSONField):
-            shown = strict_json.pretty(value)
-        elif value is None or value == "":
-            shown = "empty"
-        else:
-            shown = f"“{value}”"
+            return "another secret"
+        if isinstance(self.columns[name], models.JSONField):
+            return strict_json.pretty(value)
+        return "empty" if value is None or value == "" else f"“{value}”"
+
+    def conflict(self, name: str) -> ValidationError:
         return ValidationError(
-            f"Somebody else changed this while you edited it. It is now {shown}. What you entered "
-            "is below: save again to put it in place, or reload the page to drop it.",
+            "Somebody else changed this while you edited it. It is now "
+            f"{self.stored_in_words(name)}. What you entered is below: save again to put it in "
+            "place, or reload the page to drop it.",
             code="conflict",
         )
