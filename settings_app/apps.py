@@ -8,7 +8,7 @@ class SettingsConfig(AppConfig):
     verbose_name = "System"
 
     def ready(self) -> None:
-        from settings_app import checks, rows, snapshot  # noqa: F401  (checks: registers them)
+        from settings_app import checks, panels, rows, snapshot  # noqa: F401  (registers them)
 
         connection_created.connect(snapshot.watch)
         post_migrate.connect(rows.add_missing_rows, sender=self)

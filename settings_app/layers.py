@@ -120,6 +120,9 @@ class Explanation:
     def errors(self) -> list[str]:
         return [f"{layer.where}: {layer.error}" for layer in self.layers if layer.error]
 
+    def layer(self, source: str) -> Layer:
+        return next(layer for layer in self.layers if layer.source == source)
+
     def below(self, source: str) -> "Explanation":
         """What would hold if this layer and those above it were not set."""
         sources = [layer.source for layer in self.layers]
@@ -146,6 +149,12 @@ def explain(setting: Setting[Any], row: Row | None, channel: Any | None = None) 
             Layer("default", None, default),
         ),
     )
+
+
+def explain_row(row: SystemConfiguration) -> Explanation | None:
+    """None for a row whose key no setting has."""
+    setting = registered().get(row.key)
+    return explain(setting, (row.key, row.value, row.secret)) if setting else None
 
 
 def explain_all(settings: Iterable[Setting[Any]], channel: Any | None = None) -> list[Explanation]:

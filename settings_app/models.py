@@ -7,10 +7,11 @@ from django.db.models import CheckConstraint, Q, TextField, Value
 from django.db.models.functions import Cast
 from django.db.models.lookups import Exact
 
-from settings_app.registry import KEY
+from settings_app.registry import KEY, registered
 from ytops.db.constraints import one_of, text_lengths
 from ytops.db.fields import SecretField, StrictJSONField
 from ytops.db.models import BaseModel, BaseQuerySet
+from ytops.db.secrets import MASK
 
 KEY_SHAPE = RegexValidator(
     KEY.pattern,
@@ -130,14 +131,17 @@ class ConfigurationChange(BaseModel):
 
     @property
     def old_shown(self) -> str:
-        return _shown(self.old, self.old_fingerprint)
+        return self._shown(self.old, self.old_fingerprint)
 
     @property
     def new_shown(self) -> str:
-        return _shown(self.new, self.new_fingerprint)
+        return self._shown(self.new, self.new_fingerprint)
 
-
-def _shown(value: Any, fingerprint: str) -> str:
-    if fingerprint:
-        return f"secret {fingerprint}"
-    return "inherited" if value is None else json.dumps(value, ensure_ascii=False)
+    def _shown(self, value: Any, fingerprint: str) -> str:
+        if fingerprint:
+            return f"secret {fingerprint}"
+        if value is None:
+            return "inherited"
+        setting = registered().get(self.key)
+        became_secret = setting is not None and setting.secret
+        return MASK if became_secret else json.dumps(value, ensure_ascii=False)

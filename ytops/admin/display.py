@@ -20,6 +20,11 @@ TONES = {
     "transforming": "busy",
     "publishing": "busy",
     "running": "busy",
+    # The layers of the configuration: where a person has set something.
+    "environment": "warn",
+    "channel": "good",
+    "database": "good",
+    "file": "busy",
 }
 
 
