@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -5,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from channels_app.credentials import CLIENT_KINDS, kind_of
+from channels_app.forms import ChannelForm, setting_fields, setting_fieldsets
 from channels_app.models import Channel, Music, TransformationPreset
 from ytops.admin.base import ModelAdmin
 from ytops.admin.display import outside
@@ -24,9 +27,29 @@ class ChannelAdmin(ModelAdmin[Channel]):
         (None, {"fields": ("name", "youtube_channel_id", "is_active", "default_preset")}),
         ("Credentials", {"fields": ("credentials_kind", "credentials")}),
         ("Schedule", {"fields": ("schedule",)}),
-        ("Settings", {"fields": ("settings", "filters")}),
+        ("Filters", {"fields": ("filters",)}),
         ("More", {"fields": ("metadata", "on_youtube", "created_at", "updated_at")}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Channel | None = None) -> Any:
+        fieldsets = list(super().get_fieldsets(request, obj))
+        if self.edits_settings(request, obj):  # who may only look has a panel
+            fieldsets[3:3] = setting_fieldsets(obj)
+        return fieldsets
+
+    def get_form(
+        self, request: HttpRequest, obj: Channel | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if self.edits_settings(request, obj):
+            kwargs["form"] = type("ChannelForm", (ChannelForm,), setting_fields(obj))
+        return super().get_form(request, obj, change, **kwargs)
+
+    def edits_settings(self, request: HttpRequest, obj: Channel | None) -> bool:
+        return obj is None or self.has_change_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        form.save_settings(by=request.user.get_username())
 
     @admin.display(description="YouTube", ordering="youtube_channel_id")
     def on_youtube(self, channel: Channel) -> str:

@@ -2,12 +2,19 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from channels_app.forms import strays
 from channels_app.models import Channel
+from settings_app.display import json_line, layer_in_words
+from settings_app.layers import explain_all, per_channel
+from settings_app.models import ConfigurationChange
 from ytops.admin.lists import shown_count
-from ytops.admin.panels import index_panel
+from ytops.admin.panels import index_panel, object_panel
+
+CHANGES_SHOWN = 20
+VIEW = "channels_app.view_channel"
 
 
-@index_panel("Channels", "ytops/counts.html", "channels_app.view_channel")
+@index_panel("Channels", "ytops/counts.html", VIEW)
 def channels(request: HttpRequest) -> dict[str, Any]:
     active = Channel.objects.active()
     inactive = Channel.objects.filter(is_active=False)
@@ -24,3 +31,30 @@ def channels(request: HttpRequest) -> dict[str, Any]:
             ),
         ],
     }
+
+
+@object_panel(Channel, "Settings", "channels_app/settings.html", VIEW)
+def settings(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
+    """For those who may only look; the others have the form."""
+    if request.user.has_perm("channels_app.change_channel"):
+        return None
+    return {
+        "rows": [
+            {
+                "setting": explanation.setting,
+                "value": layer_in_words(explanation.winner),
+                "source": explanation.winner.source,
+                "error": explanation.layer("channel").error,
+            }
+            for explanation in explain_all(per_channel().values(), channel)
+        ],
+        "strays": [
+            (key, json_line(value), problem) for key, (value, problem) in strays(channel).items()
+        ],
+    }
+
+
+@object_panel(Channel, "History of settings", "settings_app/history.html", VIEW)
+def history(request: HttpRequest, channel: Channel) -> dict[str, Any]:
+    changes = ConfigurationChange.objects.filter(channel_id=channel.pk)[:CHANGES_SHOWN]
+    return {"column": "Setting", "changes": [(change.key, change) for change in changes]}

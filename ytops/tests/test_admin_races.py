@@ -17,6 +17,7 @@ from ytops.tests.examples import channel, video
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 5
+POSTS, GAP = "publish.posts_per_day", "publish.min_gap_minutes"
 Save = Callable[[Client], int]
 
 
@@ -42,14 +43,13 @@ def saving(what: Model | type[Model], form: dict[str, str], **changes: str) -> S
 
 
 def test_different_fields_saved_at_once_both_stay(operator: User, page_of: Client) -> None:
-    settings = '{"publish.posts_per_day": 5}'
     for _ in range(ROUNDS):
         row = channel()
         form = opened(page_of, row)
-        saves = saving(row, form, name="Ours"), saving(row, form, settings=settings)
+        saves = saving(row, form, name="Ours"), saving(row, form, **{POSTS: "5"})
         assert at_once(operator, *saves) == [302, 302]
         row.refresh_from_db()
-        assert (row.name, row.settings) == ("Ours", {"publish.posts_per_day": 5})
+        assert (row.name, row.settings) == ("Ours", {POSTS: 5})
 
 
 def test_one_field_saved_at_once_is_saved_by_one_and_refused_to_the_other(
@@ -61,6 +61,24 @@ def test_one_field_saved_at_once_is_saved_by_one_and_refused_to_the_other(
         codes = at_once(operator, saving(row, form, name="One"), saving(row, form, name="Two"))
         assert sorted(codes) == [200, 302]
         assert Channel.objects.get(pk=row.pk).name == ("One" if codes[0] == 302 else "Two")
+
+
+def test_two_overrides_saved_at_once_both_stay_and_one_is_refused_to_the_second(
+    operator: User, page_of: Client
+) -> None:
+    for _ in range(ROUNDS):
+        row = channel()
+        form = opened(page_of, row)
+        saves = saving(row, form, **{POSTS: "5"}), saving(row, form, **{GAP: "0"})
+        assert at_once(operator, *saves) == [302, 302]
+        row.refresh_from_db()
+        assert row.settings == {POSTS: 5, GAP: 0}
+        form = opened(page_of, row)
+        saves = saving(row, form, **{POSTS: "6"}), saving(row, form, **{POSTS: "7"})
+        codes = at_once(operator, *saves)
+        assert sorted(codes) == [200, 302]
+        row.refresh_from_db()
+        assert row.settings == {POSTS: 6 if codes[0] == 302 else 7, GAP: 0}
 
 
 def test_the_same_row_added_at_once_is_added_once_and_refused_in_words(

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 
 from channels_app.models import Channel, Music, TransformationPreset
 from jobs_app.models import VideoProcessingJob
-from settings_app.models import SystemConfiguration
 from videos_app.models import Video
 from ytops.tests.admin_client import inputs, opened, post, url
 from ytops.tests.examples import channel, one_of_each, video
@@ -122,9 +121,9 @@ def test_an_error_elsewhere_does_not_forget_what_was_opened(page_of: Client) -> 
 def test_json_that_both_changed_shows_theirs(page_of: Client) -> None:
     row = channel()
     form = opened(page_of, row)
-    Channel.objects.filter(pk=row.pk).update(settings={"publish.posts_per_day": 4})
-    refused = post(page_of, row, form, settings='{"publish.posts_per_day": 5}')
-    assert "publish.posts_per_day" in errors(refused)
+    Channel.objects.filter(pk=row.pk).update(metadata={"handle": 4})
+    refused = post(page_of, row, form, metadata='{"handle": 5}')
+    assert "handle" in errors(refused)
     assert "4" in errors(refused)
 
 
@@ -178,14 +177,14 @@ def test_a_time_entered_beside_a_mistake_is_saved_once_that_is_mended(page_of: C
 
 
 def test_the_opened_value_can_be_put_back_after_a_conflict(page_of: Client) -> None:
-    row = channel(settings={"publish.posts_per_day": 1})
+    row = channel(metadata={"order": 1})
     form = opened(page_of, row)
-    Channel.objects.filter(pk=row.pk).update(settings={"publish.posts_per_day": 9})
-    refused = post(page_of, row, form, settings='{"publish.posts_per_day": 2}')
+    Channel.objects.filter(pk=row.pk).update(metadata={"order": 9})
+    refused = post(page_of, row, form, metadata='{"order": 2}')
     again = inputs(refused.content.decode())
-    assert post(page_of, row, again, settings='{"publish.posts_per_day": 1}').status_code == 302
+    assert post(page_of, row, again, metadata='{"order": 1}').status_code == 302
     row.refresh_from_db()
-    assert row.settings == {"publish.posts_per_day": 1}
+    assert row.metadata == {"order": 1}
 
 
 @pytest.mark.parametrize("text", ["one\ntwo", " one ", "one\n", "one\rtwo"])
@@ -213,10 +212,10 @@ def test_outer_spaces_can_be_taken_away(page_of: Client) -> None:
     ("stored", "entered"), [("x ", "x"), ("a\nb", "ab"), ("x", "a\r\nb"), (1, True), (0, False)]
 )
 def test_a_json_value_is_taken_to_the_letter(stored: Any, entered: Any, page_of: Client) -> None:
-    row = SystemConfiguration.objects.create(key="a.b", value=stored)
-    post(page_of, row, opened(page_of, row), value=json.dumps(entered))
+    row = channel(metadata={"a": stored})
+    post(page_of, row, opened(page_of, row), metadata=json.dumps({"a": entered}))
     row.refresh_from_db()
-    assert repr(row.value) == repr(entered)
+    assert repr(row.metadata) == repr({"a": entered})
 
 
 def test_an_empty_unique_id_stays_empty(page_of: Client) -> None:
@@ -249,13 +248,6 @@ def test_a_broken_token_of_the_opened_values_is_no_error(posted: str, page_of: C
     assert post(page_of, row, form, name="Renamed").status_code in (200, 302)
 
 
-def test_null_is_no_value_of_the_configuration(page_of: Client) -> None:
-    form = opened(page_of, SystemConfiguration)
-    assert "null is no value" in errors(
-        post(page_of, SystemConfiguration, form, key="a.b", value="null")
-    )
-
-
 BAD = {
     "schedule": [
         ("{", "not valid JSON at line 1, column 2"),
@@ -271,7 +263,7 @@ BAD = {
         ('{"a": ' + "[" * 5000 + "]" * 5000 + "}", "deeper than"),
         ('{"a": ' + "1" * 5000 + "}", "digits"),
     ],
-    "settings": [('{"publish.posts_per_day": null}', "null"), ("3", "Expected an object")],
+    "filters": [("null", "null is no value"), ("3", "Expected an object")],
     "youtube_channel_id": [("UCshort", "22 letters"), ("UC" + "é" * 22, "22 letters")],
     "credentials": [
         ("{", "not valid JSON"),

@@ -122,17 +122,14 @@ def test_a_secret_setting_shows_a_mask_in_the_list(page_of: Client) -> None:
     assert_no_plaintext(html)
 
 
-def test_a_secret_setting_is_added_by_form(page_of: Client) -> None:
-    form = opened(page_of, SystemConfiguration)
-    values = {"key": "a.b", "encrypted": "on", "secret": "plaintext-of-the-token"}
-    assert post(page_of, SystemConfiguration, form, **values).status_code == 302
-    kept = SystemConfiguration.objects.get(key="a.b").secret
-    assert isinstance(kept, Secret)
-    assert kept.reveal() == "plaintext-of-the-token"
-
-
-def test_a_value_beside_a_secret_is_refused_in_words(page_of: Client) -> None:
-    form = opened(page_of, SystemConfiguration)
-    values = {"key": "a.b", "encrypted": "on", "secret": "x", "value": "3"}
-    refused = post(page_of, SystemConfiguration, form, **values)
-    assert "cannot stand together" in refused.content.decode()
+def test_a_secret_setting_is_set_by_form_and_shown_nowhere(page_of: Client) -> None:
+    row = SystemConfiguration.objects.get(key="github.token")
+    for number in range(2):
+        values = {"secret": f"plaintext-of-the-token{number}"}
+        assert post(page_of, row, opened(page_of, row), **values).status_code == 302
+    row.refresh_from_db()
+    assert isinstance(row.secret, Secret)
+    assert row.secret.reveal() == "plaintext-of-the-token1"
+    for page in ("changelist", *PAGES):
+        what: Any = SystemConfiguration if page == "changelist" else row
+        assert_no_plaintext(page_of.get(url(what, page), follow=True).content.decode())

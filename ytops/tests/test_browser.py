@@ -11,6 +11,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from channels_app.models import Channel
+from settings_app.models import SystemConfiguration
 from stats_app.models import ChannelStatistics
 from ytops.tests.browser import chromium, needs_chromium
 from ytops.tests.examples import CREDENTIALS, PLAINTEXTS, one_of_each
@@ -69,13 +70,13 @@ def test_an_operator_edits_an_imported_channel_and_finds_everything_back(
     page.click("#nav-sidebar >> text=Channels >> nth=-1")
     page.locator("#result_list").get_by_role("link", name=name, exact=True).click()
     page.fill("#id_credentials", json.dumps(credentials))
-    page.fill("#id_settings", json.dumps(SETTINGS))
+    page.fill('[name="publish.posts_per_day"]', "3")
     page.fill("#id_schedule", json.dumps(SCHEDULE))
     page.click("text=Save and continue editing")
     expect(page.locator(".messagelist .success")).to_contain_text("changed successfully")
 
     page.goto(page.url)
-    assert json.loads(page.input_value("#id_settings")) == SETTINGS
+    assert page.input_value('[name="publish.posts_per_day"]') == "3"
     assert json.loads(page.input_value("#id_schedule")) == SCHEDULE
     expect(page.locator(".field-credentials_kind")).to_contain_text("authorized_user")
     assert page.input_value("#id_credentials") == ""
@@ -135,11 +136,15 @@ def test_every_page_fits_its_window_and_can_be_read(
     width: int, scheme: Any, page: Page, live_server: Any
 ) -> None:
     made = one_of_each()
+    Channel.objects.update(settings={"publish.posts_per_day": "x", "publish.no_such_key": 1})
+    configuration = SystemConfiguration.objects
+    configuration.filter(key="jobs.lease_seconds").update(value="x" * 100)
+    rows = [*made.values(), *configuration.filter(key__in=["jobs.lease_seconds", "github.token"])]
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     pages = ["/admin/"]
-    for model, row in made.items():
-        base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    for row in rows:
+        base = f"/admin/{row._meta.app_label}/{row._meta.model_name}/"
         pages += [base, f"{base}{row.pk}/change/"]
     for address in pages:
         page.goto(live_server.url + address)
