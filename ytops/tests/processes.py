@@ -1,13 +1,16 @@
-"""Real processes of manage.py for tests, and empty databases for them."""
+"""Real processes of manage.py for tests, their environment, and empty databases for them."""
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -36,6 +39,12 @@ def environment(**env: str | None) -> dict[str, str]:
         **env,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def settings_of(**env: str | None) -> dict[str, Any]:
+    """What settings.py makes of this environment, without the half second of a process."""
+    with patch.dict(os.environ, environment(**env), clear=True):
+        return runpy.run_path(str(settings.BASE_DIR / "ytops" / "settings.py"))
 
 
 def start(*command: str, **env: str | None) -> subprocess.Popen[str]:

@@ -1,11 +1,11 @@
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
-from ytops.tests.processes import finish, manage, start
+from ytops.tests.processes import finish, manage, settings_of, start
 
 # As an installation with a proxy in front gives them; nothing from .env.
 PRODUCTION = {
@@ -18,13 +18,8 @@ PRODUCTION = {
 
 
 def settings_with(*names: str, **env: str | None) -> list[Any]:
-    """What a fresh process finds in the settings."""
-    code = "import json, sys; from ytops import settings; "
-    code += "print(json.dumps([getattr(settings, name) for name in sys.argv[1:]], default=str))"
-    result = finish(start("-c", code, *names, **env))
-    assert result.stderr == ""
-    values: list[Any] = json.loads(result.stdout)
-    return values
+    found = settings_of(**env)
+    return [found[name] for name in names]
 
 
 def test_check_deploy_has_nothing_to_say_of_production() -> None:
@@ -110,15 +105,14 @@ def test_a_line_of_the_log_names_time_level_and_logger() -> None:
     ],
 )
 def test_a_broken_env_file_is_named_without_its_content(
-    content: bytes, said: str, tmp_path: Path
+    content: bytes, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / ".env"
     file.write_bytes(content)
-    result = manage("check", ENV_FILE=str(file))
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"ytops: {file}")
-    assert said in result.stderr
-    assert "a-key-in-clear" not in result.stderr
+    with pytest.raises(ImproperlyConfigured, match=said) as error:
+        settings_of(ENV_FILE=str(file))
+    assert str(error.value).startswith(str(file))
+    assert "a-key-in-clear" not in f"{error.value} {caplog.text}"
 
 
 def test_an_env_file_of_another_editor_is_read(tmp_path: Path) -> None:

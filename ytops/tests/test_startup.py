@@ -6,10 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
 from ytops.startup import SERVER_GIVES_UP, one_line_errors
-from ytops.tests.processes import answer_of_server, finish, manage, start
+from ytops.tests.processes import answer_of_server, finish, manage, settings_of, start
 
 
 def the_one_line(process: subprocess.CompletedProcess[str], code: int = 1) -> str:
@@ -38,8 +39,15 @@ def the_one_line(process: subprocess.CompletedProcess[str], code: int = 1) -> st
     ],
 )
 def test_a_bad_environment(env: dict[str, str | None], said: str) -> None:
-    line = the_one_line(manage("check", **env))
-    assert said in line
+    with pytest.raises(ImproperlyConfigured) as error:
+        settings_of(**env)
+    assert said in str(error.value)
+    assert "their-password" not in str(error.value)
+
+
+def test_a_command_in_a_bad_environment() -> None:
+    line = the_one_line(manage("check", DATABASE_URL="mysql://u:their-password@h/db"))
+    assert "DATABASE_URL begins with 'mysql'" in line
     assert "their-password" not in line
 
 
