@@ -3,13 +3,11 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from ytops.tests.processes import manage, scratch_database
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 FILLED = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
 from channels_app.models import Channel
 from videos_app.models import Video
 channel = Channel.objects.create(name="Cooking", credentials={"refresh_token": "plain-text"})
@@ -30,9 +28,7 @@ def run(*args: str, url: str) -> str:
 
 def filled(url: str) -> str:
     """Fill an empty database; what its one video shows."""
-    run("migrate", "--verbosity=0", url=url)
-    run("shell", "--no-imports", "-c", FILLED, url=url)
-    return shown(url)
+    return run("shell", "--no-imports", "-c", FILLED + SHOWN, url=url)
 
 
 def shown(url: str) -> str:
