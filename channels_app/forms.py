@@ -10,7 +10,7 @@ from channels_app.models import Channel
 from settings_app import changes
 from settings_app.display import json_line
 from settings_app.forms import SettingField, SettingsForm
-from settings_app.layers import explain_all, override_problem, per_channel
+from settings_app.layers import explain_all, masked, override_problem, per_channel
 from settings_app.models import Through
 
 STRAYS = "strays"
@@ -20,7 +20,9 @@ def strays(channel: Channel | None) -> dict[str, tuple[Any, str]]:
     """Entries of a channel's settings that no field edits: key → value, what is wrong."""
     known, found = per_channel(), channel.settings.items() if channel else ()
     return {
-        key: (value, override_problem(key, value) or "") for key, value in found if key not in known
+        key: (masked(key, value), override_problem(key, value) or "")
+        for key, value in found
+        if key not in known
     }
 
 

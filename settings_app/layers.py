@@ -61,7 +61,14 @@ def channel_layer(setting: Setting[Any], channel: Any | None) -> Layer:
         return Layer("channel")
     value = channel.settings.get(setting.key, UNSET)
     error = None if value is UNSET else override_problem(setting.key, value)
+    value = masked(setting.key, value)
     return Layer("channel", override_place(channel, setting.key), value, error)
+
+
+def masked(key: str, value: Any) -> Any:
+    """What may be shown of this entry of a channel's settings: somebody put a secret there."""
+    setting = registered().get(key)
+    return MASK if value is not UNSET and setting is not None and setting.secret else value
 
 
 def override_problem(key: str, value: Any) -> str | None:

@@ -201,6 +201,16 @@ class TestASecret:
         change = ConfigurationChange.objects.get()
         assert "only a fingerprint is kept" in refusal("restore", str(change.pk))
 
+    def test_in_a_channel_is_wrong_and_not_quoted(self) -> None:
+        Channel.objects.create(name="Cooking", settings={"github.token": "plain-of-the-token"})
+        why = config("explain", "github.token", "--channel", "Cooking", "--format", "json")
+        assert json.loads(why)["layers"][1]["value"] == "********"
+        out = io.StringIO()
+        with pytest.raises(CommandError):
+            call_command("config", "check", stdout=out)
+        assert "not per channel" in out.getvalue()
+        assert "plain-of" not in why + out.getvalue()
+
     def test_that_stands_in_clear_is_wrong_and_not_quoted(self) -> None:
         rows = SystemConfiguration.objects.filter(key="github.token")
         rows.update(value="plain-of-the-token", encrypted=False)
