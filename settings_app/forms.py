@@ -38,6 +38,11 @@ class TextOrEmpty(forms.Textarea):
         return name not in data
 
 
+class NumberInput(forms.NumberInput):
+    class Media:
+        js = ("ytops/numbers.js",)
+
+
 def with_plain_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -52,7 +57,7 @@ def widget_of(setting: Setting[Any]) -> forms.Widget:
         named = [(text_of(c) or EMPTY_CHOICE, text_of(c) or "the empty text") for c in choices]
         return forms.Select(choices=[("", "inherit"), *named])
     bounds = {"min": setting.min, "max": setting.max}
-    return forms.NumberInput({name: n for name, n in bounds.items() if n is not None})
+    return NumberInput({name: n for name, n in bounds.items() if n is not None})
 
 
 class SettingField(forms.Field):
