@@ -97,7 +97,7 @@ class SystemConfigurationAdmin(ModelAdmin[SystemConfiguration]):
     list_filter = (GroupFilter, StateFilter)
     search_fields = ("key",)
     search_help_text = "Words of a key, of its variable, or of what the setting is for."
-    readonly_fields = ("what_for", "holds", "reach", "updated_at")
+    readonly_fields = ("what_for", "holds", "reach", "stored", "updated_at")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[SettingsChangeList]:
         return SettingsChangeList
@@ -141,10 +141,14 @@ class SystemConfigurationAdmin(ModelAdmin[SystemConfiguration]):
     def reach(self, row: SystemConfiguration) -> str:
         return display.reach(registered()[row.key])
 
+    @admin.display(description="stored")
+    def stored(self, row: SystemConfiguration) -> str:
+        return display.in_words(row.secret) if row.value is None else display.json_line(row.value)
+
     def get_fieldsets(self, request: HttpRequest, obj: SystemConfiguration | None = None) -> Any:
         setting, note = setting_of(obj), ""
         if setting is None:
-            fields = []
+            fields = ["stored"]
             note = format_html('<strong class="bad">{}</strong>', display.NO_SETTING)
         else:
             fields = ["what_for", "holds"]

@@ -101,7 +101,7 @@ class TestTheList:
         ROWS.filter(key=POSTS).update(value="many")
         html = page_of.get(url(SystemConfiguration, "changelist")).content.decode()
         assert html.count('class="wrong"') == 1
-        assert '2 expected a whole number from 0 to 50, not "many". default' in words(html)
+        assert '2 Expected a whole number from 0 to 50, not "many". default' in words(html)
 
     def test_marks_a_row_that_no_setting_reads(self, page_of: Client) -> None:
         row("publish.gone")
@@ -140,9 +140,16 @@ class TestDeleting:
         assert ROWS.filter(key=POSTS).exists()
         assert not ROWS.filter(key="publish.gone").exists()
 
+    def test_such_a_row_with_a_secret_shows_a_mask(self, page_of: Client) -> None:
+        ROWS.create(key="publish.gone", encrypted=True, secret="plain-token")
+        html = page(page_of, "publish.gone")
+        assert "Stored: ********" in words(html)
+        assert "plain-token" not in html
+
     def test_such_a_row_says_so_and_is_not_edited(self, page_of: Client) -> None:
-        gone = row("publish.gone")
+        gone = ROWS.create(key="publish.gone", value=[3])
         html = page_of.get(url(gone, "change")).content.decode()
+        assert "Stored: [3]" in words(html)
         assert "No setting of this version has this key" in html
         assert 'name="_save"' not in html
         assert "deletelink" in html
@@ -347,7 +354,6 @@ class TestASecret:
         fingerprint = ConfigurationChange.objects.get().new_fingerprint
         assert f"inherited → secret {fingerprint}" in words(html)
         assert "plain-token" not in html
-
 
     def test_that_was_none_when_it_was_changed_is_masked_in_the_history(
         self, page_of: Client
