@@ -46,6 +46,7 @@ class OpenTransaction:
     connection: BaseDatabaseWrapper
     wrote: bool = False
     snapshot: Snapshot | None = None
+    generation: int = 0  # that the snapshot belongs to
 
     def __post_init__(self) -> None:
         if self.connection.in_atomic_block:
@@ -72,7 +73,7 @@ class _Thread(threading.local):
 NOTHING = Snapshot(float("-inf"), {})
 published = NOTHING
 thread = _Thread()
-_generation = 0
+_generation = 0  # goes on with each commit of this process
 _outage = False
 _reported: set[str] = set()
 _state = threading.Lock()  # held for assignments alone
@@ -91,7 +92,9 @@ def current() -> Snapshot:
     if transaction is None:
         transaction = thread.transaction = OpenTransaction(connection)
     held = transaction.snapshot
-    if unmanaged or held is None or not held.is_fresh():
+    in_time = transaction.generation == _generation and not unmanaged
+    if held is None or not in_time or not held.is_fresh():
+        transaction.generation = _generation
         held = transaction.snapshot = _load_or_keep()
     return held
 

@@ -171,6 +171,17 @@ class TestTransactions:
             transaction.on_commit(lambda: read.append(number.get()))
         assert read == [2, 2]
 
+    @pytest.mark.skipif(
+        "connection.vendor == 'sqlite'", reason="its transactions wait for each other"
+    )
+    def test_a_commit_of_another_thread_is_seen_in_one_that_is_open(
+        self, number: Setting[int]
+    ) -> None:
+        with transaction.atomic():
+            assert number.get() == 1
+            elsewhere(lambda: by_update(2))
+            assert number.get() == 2
+
     def test_what_is_loaded_in_one_is_never_published(self, number: Setting[int]) -> None:
         number.get()
         snapshot.expire()
