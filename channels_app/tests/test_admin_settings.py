@@ -12,8 +12,7 @@ from django.test import Client
 from channels_app.models import Channel
 from settings_app.models import ConfigurationChange, SystemConfiguration
 from settings_app.registry import Setting
-from settings_app.tests.test_admin import words
-from ytops.tests.admin_client import inputs, opened, post, url
+from ytops.tests.admin_client import inputs, opened, post, url, words
 from ytops.tests.examples import channel
 
 Declare = Callable[..., Setting[Any]]

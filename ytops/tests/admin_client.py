@@ -1,5 +1,7 @@
 """Posts a page of the admin as a browser does: what the form shows, and what was changed in it."""
 
+import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -7,6 +9,7 @@ from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 
 def url(what: Model | type[Model], page: str) -> str:
@@ -79,3 +82,8 @@ def post(
     lines = (values | changes).items()
     data = {name: value.replace("\n", "\r\n") for name, value in lines if value is not None}
     return client.post(url(what, page), data)  # type: ignore[return-value]
+
+
+def words(html: str) -> str:
+    """The text of a page, and nothing of its markup."""
+    return " ".join(unescape(strip_tags(re.sub("<(br|td|th|div|p|li)", r" <\1", html))).split())

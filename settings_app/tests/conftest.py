@@ -1,0 +1,21 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.test import Client
+
+
+@pytest.fixture
+def member(db: Any) -> Callable[[str], Client]:
+    call_command("loaddata", "defaults", verbosity=0)
+
+    def client_of(group: str) -> Client:
+        user = User.objects.create_user(group, password="x", is_staff=True)
+        user.groups.add(Group.objects.get(name=group))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return client_of
