@@ -19,6 +19,8 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ytops.startup import pool_warnings_kept
+
 LONGEST_AGE = 1.0  # seconds
 TABLE = "system_configuration"
 MOST_REPORTED = 1000
@@ -148,11 +150,20 @@ def _open_transaction() -> OpenTransaction | None:
     return None
 
 
-def _load() -> Snapshot:
+def _load(in_transaction: bool) -> Snapshot:
     from settings_app.layers import system_values  # which stands on settings, and they on this
 
     begun = monotonic()
-    return Snapshot(begun + LONGEST_AGE, system_values())
+    try:
+        return Snapshot(begun + LONGEST_AGE, system_values())
+    except Error:
+        connection = connections[DEFAULT_DB_ALIAS]
+        if in_transaction or connection.connection is None or connection.is_usable():
+            raise
+        # The server may have restarted: a connection that broke says nothing of a new one.
+        connection.close()
+        begun = monotonic()
+        return Snapshot(begun + LONGEST_AGE, system_values())
 
 
 def _renew() -> Snapshot:
@@ -180,20 +191,14 @@ def _load_or_keep() -> Snapshot:
     connection = connections[DEFAULT_DB_ALIAS]
     in_transaction = connection.in_atomic_block or _is_unmanaged(connection)
     try:
-        try:
-            loaded = _load()
-        except Error:
-            # The server may have restarted: a connection that broke says nothing of a new one.
-            if in_transaction or connection.connection is None or connection.is_usable():
-                raise
-            connection.close()
-            loaded = _load()
+        with pool_warnings_kept() as pool:
+            loaded = _load(in_transaction)
     except Error as error:
         if not published.values:
             raise
         # In a transaction it may be that one alone.
         if not _outage if in_transaction else _turn_outage(True):
-            cause = " ".join(str(error).split())
+            cause = " ".join((pool.last or str(error)).split())
             logger.error("The configuration cannot be read; its last values stand: %s", cause)
         return Snapshot(monotonic() + LONGEST_AGE, published.values)
     if _outage and _turn_outage(False):

@@ -1,5 +1,6 @@
 """Reads settings over and over until it is told to end, and tells what it read:
-`python -m settings_app.tests.reader THREADS KEY…`
+`python -m settings_app.tests.reader THREADS KEY…`. Each thread gives its connection back after each
+read, as at the end of a request.
 
 Each line is JSON: the thread, the values, and the time.monotonic() before the last read that found
 them began. A line tells of a change, or that a twentieth of a second has passed.
@@ -14,25 +15,25 @@ from time import monotonic
 from typing import Any
 
 import django
+from django.conf import settings
+from django.db import close_old_connections
 
 PAUSE = 0.002
 HEARTBEAT = 0.05
 
 
-def read(thread: int, settings: list[Any], ended: Event, tell: Callable[[str], Any]) -> None:
-    from django.db import connection
-
+def read(thread: int, wanted: list[Any], ended: Event, tell: Callable[[str], Any]) -> None:
     found: list[Any] | None = None
     began = told = monotonic()
     while not ended.wait(PAUSE):
         before = monotonic()
-        values = [setting.get() for setting in settings]
+        values = [setting.get() for setting in wanted]
+        close_old_connections()
         if found is not None and (values != found or before - told > HEARTBEAT):
             tell(json.dumps([thread, found, began]) + "\n")
             told = before
         found, began = values, before
     tell(json.dumps([thread, found, began]) + "\n")
-    connection.close()
 
 
 def main(threads: int, keys: list[str]) -> None:
@@ -42,10 +43,10 @@ def main(threads: int, keys: list[str]) -> None:
     ended = Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     known = registered()
-    settings = [known.get(key) or declared(key) for key in keys]
+    wanted = [known.get(key) or declared(key) for key in keys]
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     running = [
-        Thread(target=read, args=(number, settings, ended, sys.stdout.write))
+        Thread(target=read, args=(number, wanted, ended, sys.stdout.write))
         for number in range(threads)
     ]
     for thread in running:
@@ -55,5 +56,7 @@ def main(threads: int, keys: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if pool := settings.DATABASES["default"].get("OPTIONS", {}).get("pool"):
+        pool.update(timeout=1, reconnect_timeout=1)  # an outage of a test is short
     django.setup()
     main(int(sys.argv[1]), sys.argv[2:])
