@@ -17,7 +17,7 @@ from settings_app.registry import NOT_SETTINGS, PREFIX, UNSET, Setting, register
 from ytops.db.nearest import did_you_mean
 from ytops.db.secrets import MASK
 
-TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
+TOML_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)\Z")
 
 
 @dataclass(frozen=True)
@@ -133,31 +133,37 @@ def _file(problems: list[Problem]) -> Iterator[tuple[str, Layer]]:
         line = error.object.count(b"\n", 0, error.start) + 1
         problems.append(Problem(f"{path}:{line}", "is not UTF-8 text.", "file"))
         return
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers and nesting without end among them
         message = str(error)
         place = TOML_PLACE.search(message)
-        line = int(place[1]) if place else text.count("\n") + 1
+        line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
         message = f"not valid TOML: {TOML_PLACE.sub('', message)}."
         problems.append(Problem(f"{path}:{line}", message, "file"))
         return
     lines, known = key_lines(text), registered()
+    seen: set[str] = set()
     for key, value in flattened(given):
         where = f"{path}:{lines[key]}"
         if key not in known:
+            if value == {}:  # a table whose lines are all comments
+                continue
             message = f'there is no setting "{key}".{did_you_mean(key, known)}'
             problems.append(Problem(where, message, "file"))
+        elif key in seen:
+            problems.append(Problem(where, f"{key} is given twice.", "file", key))
         elif known[key].secret and others_read:
             message = f"{key} is a secret, in a file that others can read: chmod 600 {path}"
             problems.append(Problem(where, message, "file", key))
             yield key, Layer("file", where, MASK, message)
         else:
             yield key, _layer("file", where, known[key], value, problems)
+        seen.add(key)
 
 
 def flattened(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Tables within tables as dotted keys."""
+    """Tables within tables as dotted keys; an empty one is a value."""
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from flattened(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
@@ -174,13 +180,14 @@ def key_lines(text: str) -> dict[str, int]:
     begun = 1
     for number, line in enumerate(text.split("\n"), 1):
         statement += line + "\n"
+        is_header = statement.lstrip().startswith("[")
         try:
-            table = tomllib.loads(header + statement)
+            table = tomllib.loads(statement if is_header else header + statement)
         except tomllib.TOMLDecodeError:
             continue
-        if statement.lstrip().startswith("["):
+        if is_header:
             header = statement
         for key, _ in flattened(table):
-            found[key] = begun
+            found.setdefault(key, begun)  # an empty table is there again in what follows
         statement, begun = "", number + 1
     return found
