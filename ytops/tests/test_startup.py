@@ -52,12 +52,21 @@ def test_a_command_in_a_bad_environment() -> None:
 
 
 def test_the_database_is_out_of_reach(tmp_path: Path) -> None:
-    url, why = f"sqlite:////{tmp_path}/missing/ytops.sqlite3", "unable to open database file"
+    env = {"DATABASE_URL": f"sqlite:////{tmp_path}/missing/ytops.sqlite3"}
+    why = "unable to open database file"
     if connection.vendor == "postgresql":
-        url, why = "postgresql://somebody:their-password@127.0.0.1:1/name", "Connection refused"
-    # Both at once: each waits ten seconds for PostgreSQL.
-    command = start("manage.py", "migrate", DATABASE_URL=url)
-    status, body = answer_of_server("/healthz", DATABASE_URL=url)
+        (tmp_path / "impatient.py").write_text(
+            "from ytops.settings import *\n"
+            "DATABASES['default']['OPTIONS']['pool']['timeout'] = 0.5\n"
+        )
+        env = {
+            "DATABASE_URL": "postgresql://somebody:their-password@127.0.0.1:1/name",
+            "DJANGO_SETTINGS_MODULE": "impatient",
+            "PYTHONPATH": str(tmp_path),
+        }
+        why = "Connection refused"
+    command = start("manage.py", "migrate", **env)
+    status, body = answer_of_server("/healthz", **env)
     assert (status, json.loads(body)) == (503, {"status": "the database does not answer"})
     line = the_one_line(finish(command))
     assert why in line
