@@ -49,6 +49,7 @@ class OpenTransaction:
     wrote: bool = False
     snapshot: Snapshot | None = None
     generation: int = 0  # that the snapshot belongs to
+    loaded_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         if self.connection.in_atomic_block:
@@ -98,6 +99,7 @@ def current() -> Snapshot:
     if held is None or not in_time or not held.is_fresh():
         transaction.generation = _generation
         held = transaction.snapshot = _load_or_keep()
+        transaction.loaded_at = monotonic()
     return held
 
 
@@ -143,9 +145,9 @@ def _open_transaction() -> OpenTransaction | None:
     transaction = thread.transaction
     if transaction is None or transaction.is_open():
         return transaction
-    own = transaction.snapshot
-    # A commit hook that comes before ours reads already, and no thread ever reads backwards.
-    if transaction.wrote or (own and own.deadline > published.deadline):
+    # A commit hook that comes before ours reads already; and lest this thread read backwards, what
+    # is published must have been begun after all that it loaded for itself.
+    if transaction.wrote or published.deadline - LONGEST_AGE < transaction.loaded_at:
         expire()
     return None
 
@@ -222,8 +224,9 @@ def notice_write(execute: Any, sql: Any, params: Any, many: bool, context: dict[
         statement = str(sql).lstrip().lower()
         if TABLE in statement and not statement.startswith("select"):
             _note_write(context["connection"])
-        elif statement.startswith("rollback") and thread.transaction:
-            thread.transaction.snapshot = None  # to a savepoint, after a write perhaps
+        elif thread.transaction and statement.startswith(("rollback", "commit", "end")):
+            thread.transaction.snapshot = None  # it may go on, from a savepoint
+            thread.transaction = _open_transaction()
 
 
 def _note_write(connection: BaseDatabaseWrapper) -> None:

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from settings_app import snapshot
 from settings_app.models import SystemConfiguration
 from settings_app.registry import Setting
+from settings_app.snapshot import Snapshot
 from settings_app.tests.threads import at_once, elsewhere, rolled_back, statements_seen
 
 pytestmark = pytest.mark.usefixtures("committing")
@@ -197,15 +198,19 @@ class TestTransactions:
     def test_one_that_only_reads_is_left_without_reading_backwards(
         self, number: Setting[int]
     ) -> None:
+        """Not onto what another thread began to load after this one, and had before it."""
+        of_another_thread: list[Snapshot] = []
+
+        def in_between(execute: Any, *args: Any) -> Any:
+            of_another_thread.append(Snapshot(monotonic() + snapshot.LONGEST_AGE, {KEY: -1}))
+            return execute(*args)
+
         with transaction.atomic():
-            elsewhere(number.get)
-            of_another_thread = snapshot.published
-            snapshot.expire()
+            with connection.execute_wrapper(in_between):
+                assert number.get() == 1
+            snapshot.published = of_another_thread[0]
             assert number.get() == 1
-            snapshot.published = of_another_thread
-            assert number.get() == 1
-        number.get()
-        assert snapshot.published.deadline > of_another_thread.deadline
+        assert number.get() == 1
 
     @pytest.mark.parametrize("after", [False, True])
     def test_savepoints(self, number: Setting[int], after: bool) -> None:
@@ -276,6 +281,8 @@ class TestTransactionsThatAreNotDjangos:
         assert number.get() == 2
         assert elsewhere(number.get) == 1
         end("COMMIT")
+        if connection.get_autocommit():
+            assert elsewhere(number.get) == 2
         assert number.get() == elsewhere(number.get) == 2
 
     def test_what_was_rolled_back_is_seen_by_nobody(
