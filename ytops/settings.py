@@ -89,7 +89,8 @@ def database(url: str) -> dict[str, Any]:
         options = config.setdefault("OPTIONS", {})
         if "host" in options:  # ?host=/folder/of/a/socket; dbbackup looks at HOST alone
             config["HOST"] = options.pop("host")
-        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 5}
+        # It gives up an attempt soon: its pauses between two grow, beyond the end of an outage.
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2}
         return config
     raise ImproperlyConfigured(
         f"DATABASE_URL begins with {scheme!r}: expected sqlite:///PATH or postgresql://…."

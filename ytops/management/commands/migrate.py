@@ -21,12 +21,14 @@ class WholeOrNotAtAll(MigrationExecutor):
         with self.connection.constraint_checks_disabled(), transaction.atomic(alias):
             return super().apply_migration(state, migration, *args, **options)
 
-    def unapply_migration(self, state: Any, migration: Migration, *args: Any) -> Any:
+    def unapply_migration(
+        self, state: Any, migration: Migration, *args: Any, **options: Any
+    ) -> Any:
         if not migration.atomic:
-            return super().unapply_migration(state, migration, *args)
+            return super().unapply_migration(state, migration, *args, **options)
         alias = self.connection.alias
         with self.connection.constraint_checks_disabled(), transaction.atomic(alias):
-            return super().unapply_migration(state, migration, *args)
+            return super().unapply_migration(state, migration, *args, **options)
 
 
 migrate.MigrationExecutor = WholeOrNotAtAll  # type: ignore[attr-defined]
