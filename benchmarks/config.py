@@ -200,9 +200,10 @@ def loads() -> None:
     first = cold()
     one = len(statements)
     ms = median(cold() for _ in range(200))
+    bound = ", ≤ 2 ms" if connection.vendor == "sqlite" else ""  # PostgreSQL may be far away
     gate(
-        f"a cold load of {SETTINGS} settings is one statement, ≤ 2 ms",
-        one == 1 and ms <= 2,
+        f"a cold load of {SETTINGS} settings is one statement{bound}",
+        one == 1 and (ms <= 2 or not bound),
         f"{one} statement, {ms:.2f} ms; the first of the process {first:.2f} ms",
     )
     begun = thread_time()
