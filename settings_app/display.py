@@ -42,8 +42,6 @@ def origin(layer: Layer) -> str:
             return f"from {layer.where}"
         case "file":
             return f"from the file, {layer.where}"
-        case "channel":
-            return "from this channel"
     return f"from the {layer.source}"
 
 
@@ -61,14 +59,14 @@ def reach(setting: Setting[Any]) -> str:
     """How many channels a change for the system alters."""
     if not setting.per_channel:
         return "A change here holds for the whole system."
-    total, own = scope.count(), [str(channel) for channel in scope.overriding(setting)]
+    total, (own, named) = scope.count(), scope.overriding(setting, NAMED)
     if not total:
         return "A change here reaches every channel; there is none yet."
     channels = f"{total:,} channel{'' if total == 1 else 's'}"
     if not own:
         return f"A change here reaches all of {channels}."
-    names = ", ".join(own[:NAMED])
-    if more := own[NAMED:]:
-        names += f" and {len(more):,} more"
-    have = "1 has a value of its own" if len(own) == 1 else f"{len(own):,} have values of their own"
-    return f"A change here reaches {total - len(own):,} of {channels}; {have}: {names}."
+    names = ", ".join(named)
+    if own > NAMED:
+        names += f" and {own - NAMED:,} more"
+    have = "1 has a value of its own" if own == 1 else f"{own:,} have values of their own"
+    return f"A change here reaches {total - own:,} of {channels}; {have}: {names}."

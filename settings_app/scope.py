@@ -7,9 +7,19 @@ or an id.
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models.fields.json import KeyTransform, compile_json_path
+
 from settings_app.registry import Setting
 
 _model: Any = None
+
+
+class Entry(KeyTransform):
+    """An entry of a JSON object; Django's own reads the text "5" as a number on SQLite."""
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
+        lhs, params, keys = self.preprocess_lhs(compiler, connection)
+        return f"({lhs} -> %s)", (*params, compile_json_path(keys))
 
 
 def register(model: Any) -> None:
@@ -33,10 +43,16 @@ def with_overrides() -> Iterator[Any]:
     return iter(rows.iterator())
 
 
-def overriding(setting: Setting[Any]) -> list[Any]:
-    """Those with a value of their own for this setting, one that holds."""
-    rows = _model.objects.filter(settings__has_key=setting.key).only("name", "settings")
-    return [row for row in rows.order_by("name") if setting.accepts(row.settings[setting.key])]
+def overriding(setting: Setting[Any], most: int) -> tuple[int, list[str]]:
+    """How many have a value of their own for this setting, one that holds; the first names."""
+    rows = _model.objects.filter(settings__has_key=setting.key).order_by("name")
+    count, names = 0, []
+    for name, value in rows.values_list("name", Entry(setting.key, "settings")).iterator():
+        if setting.accepts(value):
+            count += 1
+            if count <= most:
+                names.append(name)
+    return count, names
 
 
 def count() -> int:

@@ -10,8 +10,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from settings_app import scope
 from settings_app.models import ConfigurationChange, SystemConfiguration
-from settings_app.registry import Setting
+from settings_app.registry import Setting, registered
 from settings_app.tests.pages import POSTS, ROWS, page, row, said_after, save
 from ytops.tests.admin_client import opened, post, url, words
 from ytops.tests.examples import channel
@@ -105,6 +106,26 @@ class TestWhatThePageSays:
             wrong = {POSTS: "many"}  # does not hold: the channel inherits
             channel(name=name, settings={POSTS: 0} if name in overriding else wrong)
         assert said in words(page(page_of, POSTS))
+
+    @pytest.mark.parametrize(
+        ("value_type", "default", "holds"),
+        [(int, 1, [5, 0]), (str, "x", ["5", "true", ""]), (bool, True, [False, True])],
+    )
+    def test_counts_the_values_of_the_type_alone(
+        self, value_type: Any, default: Any, holds: list[Any], declare: Declare, page_of: Client
+    ) -> None:
+        setting = declare("test.key", value_type, default=default, per_channel=True)
+        values = [5, 0, "5", "true", "", False, True, 5.0, None, [5], {"key": 5}]
+        for number, value in enumerate(values):
+            channel(name=f"C {number}", settings={setting.key: value})
+        channel(name="Another", settings={"test": {"key": holds[0]}})
+        assert f"{len(holds)} have values of their own" in words(page(page_of, setting.key))
+
+    def test_reads_of_each_channel_its_name_and_this_value(self, page_of: Client) -> None:
+        channel(settings={POSTS: 5, "publish.description_footer": "a long text"})
+        with CaptureQueriesContext(connection) as captured:
+            assert scope.overriding(registered()[POSTS], 5) == (1, ["Cooking"])
+        assert "->" in captured.captured_queries[0]["sql"].partition(" FROM ")[0]
 
     def test_names_five_of_the_channels_at_most(self, page_of: Client) -> None:
         for number in range(7):
