@@ -11,7 +11,7 @@ from settings_app.display import fallback, json_line, layer_in_words, pinned
 from settings_app.layers import Explanation
 from settings_app.registry import UNSET, Setting, text_of
 from ytops.admin.forms import EditForm
-from ytops.db.forms import SecretFormField, SecretWidget
+from ytops.db.forms import SecretFormField, SecretWidget, with_plain_line_ends
 from ytops.db.secrets import Secret
 
 EMPTY_CHOICE = '""'  # the posted text of a choice that is the empty text
@@ -41,10 +41,6 @@ class TextOrEmpty(forms.Textarea):
 class NumberInput(forms.NumberInput):
     class Media:
         js = ("ytops/numbers.js",)
-
-
-def with_plain_line_ends(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def is_free_text(setting: Setting[Any]) -> bool:

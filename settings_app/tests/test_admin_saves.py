@@ -205,6 +205,10 @@ class TestASecret:
         assert row("github.token").secret is None
         assert ConfigurationChange.objects.count() == 2
 
+    def test_of_two_lines_is_kept_with_plain_line_ends(self, page_of: Client) -> None:
+        save(page_of, "github.token", secret="one\ntwo")
+        assert row("github.token").secret.reveal() == "one\ntwo"
+
     def test_says_what_holds_without_it(self, page_of: Client) -> None:
         assert "Removed: no value." in words(page(page_of, "github.token"))
 

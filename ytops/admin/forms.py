@@ -12,6 +12,7 @@ from django.db import models
 from django.utils.functional import cached_property
 
 from ytops.db import strict_json
+from ytops.db.forms import with_plain_line_ends
 from ytops.db.secrets import Secret
 
 OPENED = "_opened"
@@ -27,7 +28,7 @@ def digest(field: models.Field[Any, Any] | None, value: Any) -> str:
         value = value.replace(microsecond=0)  # a form's time has none
     elif isinstance(field, models.CharField | models.TextField):
         # Line ends come back from a text box as CRLF, and not at all from a one-line input.
-        lines = (value or "").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        lines = with_plain_line_ends(value or "").split("\n")
         value = ("\n" if isinstance(field, models.TextField) else "").join(lines)
     text = json.dumps(value, cls=DjangoJSONEncoder, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -98,7 +99,7 @@ class EditForm(forms.ModelForm[Any]):
                 self.add_error(name, self.conflict(name))
         for name, value in self.cleaned_data.items():
             if isinstance(self.columns.get(name), models.TextField):
-                self.cleaned_data[name] = value.replace("\r\n", "\n")
+                self.cleaned_data[name] = with_plain_line_ends(value)
         self.changed_data = [name for name in self.changed_data if name in self.cleaned_data]
         return self.cleaned_data
 

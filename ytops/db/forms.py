@@ -12,6 +12,10 @@ from ytops.db import strict_json
 from ytops.db.secrets import CannotDecrypt, JSONSecret, Secret
 
 
+def with_plain_line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def parsed(text: str) -> Any:
     try:
         return strict_json.parse(text)
@@ -87,7 +91,7 @@ class SecretWidget(forms.Textarea):
     def value_from_datadict(self, data: Any, files: Any, name: str) -> str | CannotDecrypt | None:
         """The text typed, "" to keep what is stored, None to remove it."""
         if typed := (data.get(name) or "").strip():
-            return str(typed)
+            return with_plain_line_ends(typed)
         if data.get(f"{name}-remove"):
             return None
         if pending := data.get(f"{name}-pending"):
