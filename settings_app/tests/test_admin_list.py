@@ -1,6 +1,7 @@
 """The list of the system configuration, and what can be deleted from it."""
 
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ Declare = Callable[..., Setting[Any]]
 
 def listed(client: Client, **query: str) -> list[str]:
     answer = client.get(url(SystemConfiguration, "changelist"), query)
-    return [one.row.key for one in answer.context["cl"].listed]
+    return [one["row"].key for one in answer.context["cl"].listed]
 
 
 class TestTheList:
@@ -57,7 +58,9 @@ class TestTheList:
         assert "No setting of this version has this key" in words(html)
 
     def test_is_searched_by_key_variable_and_help(self, page_of: Client) -> None:
-        assert listed(page_of, q="posts_per") == [POSTS]
+        row("publish.gone")
+        assert listed(page_of, q="publish.posts_per") == [POSTS]
+        assert listed(page_of, q="lish.gone") == ["publish.gone"]
         assert listed(page_of, q="YTOPS_PUBLISH_POSTS_PER_DAY") == [POSTS]
         assert listed(page_of, q="Videos LOCAL days") == [POSTS]
         assert listed(page_of, q="videos nonsense") == []
@@ -65,12 +68,20 @@ class TestTheList:
     def test_is_narrowed_by_group_and_state(self, page_of: Client) -> None:
         ROWS.filter(key="jobs.paused").update(value=False)
         ROWS.filter(key="jobs.lease_seconds").update(value=1)
-        row("jobs.gone")
+        ROWS.create(key="jobs.gone", value=1)
         assert POSTS not in listed(page_of, group="jobs")
-        assert listed(page_of, state="set") == ["jobs.lease_seconds", "jobs.paused"]
+        assert listed(page_of, state="set") == ["jobs.gone", "jobs.lease_seconds", "jobs.paused"]
         assert "jobs.paused" not in listed(page_of, state="inherited")
         assert listed(page_of, state="wrong") == ["jobs.gone", "jobs.lease_seconds"]
         assert listed(page_of, state="wrong", group="publish") == []
+
+    def test_is_as_narrow_after_a_save_as_before(self, page_of: Client) -> None:
+        narrowed = url(SystemConfiguration, "changelist") + "?group=jobs"
+        html = page_of.get(narrowed).content.decode()
+        address = url(row("jobs.paused"), "change")
+        link = unescape(html.partition(f'href="{address}')[2].partition('"')[0])
+        response = page_of.post(address + link, {"value": "true"})
+        assert response["Location"] == narrowed
 
     def test_has_no_action_and_nothing_is_added(self, page_of: Client) -> None:
         data = {"action": "delete_selected", "_selected_action": [str(row(POSTS).pk)]}
