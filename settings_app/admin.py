@@ -11,7 +11,7 @@ from django.utils.text import Truncator, capfirst
 
 from settings_app import changes, display
 from settings_app.forms import SettingField, SettingsForm, secret_field
-from settings_app.layers import explain_row, row_layer
+from settings_app.layers import explain, explain_row, row_layer
 from settings_app.models import ConfigurationChange, SystemConfiguration, Through
 from settings_app.registry import UNSET, Setting, registered
 from ytops.admin.base import ModelAdmin
@@ -33,27 +33,25 @@ def by_operator(request: HttpRequest) -> dict[str, str]:
     return {"by": request.user.get_username(), "through": Through.ADMIN}
 
 
-class Listed:
+def listed(row: SystemConfiguration) -> dict[str, Any]:
     """A row as the list shows it."""
-
-    def __init__(self, row: SystemConfiguration, most: int = 80) -> None:
-        self.row, self.group = row, row.key.partition(".")[0]
-        explanation = explain_row(row)
-        if explanation is None:
-            self.error: str | None = display.NO_SETTING
-            return
-        self.setting = explanation.setting
-        self.value = display.in_words(explanation.value, most)
-        self.source = explanation.winner.source
-        self.error = explanation.layer("database").error
+    explanation, shown = explain_row(row), {"row": row, "group": row.key.partition(".")[0]}
+    if explanation is None:
+        return shown | {"error": display.NO_SETTING}
+    return shown | {
+        "setting": explanation.setting,
+        "value": display.in_words(explanation.value),
+        "source": explanation.source,
+        "error": explanation.layer("database").error,
+    }
 
 
 class SettingsChangeList(BoundedChangeList):
-    listed: list[Listed]
+    listed: list[dict[str, Any]]
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.listed = [Listed(row) for row in self.result_list]
+        self.listed = [listed(row) for row in self.result_list]
 
 
 class GroupFilter(admin.SimpleListFilter):
@@ -134,8 +132,9 @@ class SystemConfigurationAdmin(ModelAdmin[SystemConfiguration]):
 
     @admin.display(description="what holds")
     def holds(self, row: SystemConfiguration) -> str:
-        shown = Listed(row, most=1000)
-        return format_html("{} {}", shown.value, pill(shown.source, shown.source))
+        explanation = explain(registered()[row.key], (row.key, row.value, row.secret))
+        value, source = display.in_words(explanation.value, 1000), explanation.source
+        return format_html("{} {}", value, pill(source, source))
 
     @admin.display(description="reach")
     def reach(self, row: SystemConfiguration) -> str:

@@ -34,9 +34,6 @@ class TextOrEmpty(forms.Textarea):
             return None
         return [with_plain_line_ends(data[name]), f"{name}-empty" in data]
 
-    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
-        return name not in data
-
 
 class NumberInput(forms.NumberInput):
     class Media:

@@ -7,7 +7,7 @@ or an id.
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models.fields.json import KeyTransform, compile_json_path
+from django.db.models.fields.json import KeyTransform
 
 from settings_app.registry import Setting
 
@@ -17,9 +17,9 @@ _model: Any = None
 class Entry(KeyTransform):
     """An entry of a JSON object; Django's own reads the text "5" as a number on SQLite."""
 
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
-        lhs, params, keys = self.preprocess_lhs(compiler, connection)
-        return f"({lhs} -> %s)", (*params, compile_json_path(keys))
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, tuple[Any, ...]]:
+        lhs, params, _ = self.preprocess_lhs(compiler, connection)
+        return f"({lhs} -> %s)", (*params, f'$."{self.key_name}"')
 
 
 def register(model: Any) -> None:
