@@ -11,8 +11,10 @@ notice: the next renewal finds it.
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -54,6 +56,8 @@ class OpenTransaction:
     def __post_init__(self) -> None:
         if self.connection.in_atomic_block:
             self.connection.on_commit(self)
+            hooks = self.connection.run_on_commit
+            hooks.insert(0, hooks.pop())  # an error in one keeps those behind it from being called
 
     def __call__(self) -> None:
         if self.wrote:
@@ -80,7 +84,7 @@ _generation = 0  # goes on with each commit of this process
 _outage = False
 _reported: set[str] = set()
 _state = threading.Lock()  # held for assignments alone
-_loading = threading.Lock()  # held by the one thread that renews
+_loading = threading.RLock()  # held by the one thread that renews; its log handler may read
 
 
 def current() -> Snapshot:
@@ -145,27 +149,53 @@ def _open_transaction() -> OpenTransaction | None:
     transaction = thread.transaction
     if transaction is None or transaction.is_open():
         return transaction
-    # A commit hook that comes before ours reads already; and lest this thread read backwards, what
-    # is published must have been begun after all that it loaded for itself.
+    # Lest this thread read backwards, what is published must have been begun after all that it
+    # loaded for itself.
     if transaction.wrote or published.deadline - LONGEST_AGE < transaction.loaded_at:
         expire()
     return None
 
 
 def _load(in_transaction: bool) -> Snapshot:
-    from settings_app.layers import system_values  # which stands on settings, and they on this
-
-    begun = monotonic()
+    if in_transaction:
+        return _loaded()
+    connection = connections[DEFAULT_DB_ALIAS]
+    if connection.vendor == "sqlite":
+        with _connection_of_its_own(connection):
+            return _loaded()
     try:
-        return Snapshot(begun + LONGEST_AGE, system_values())
+        return _loaded()
     except Error:
-        connection = connections[DEFAULT_DB_ALIAS]
-        if in_transaction or connection.connection is None or connection.is_usable():
+        if connection.connection is None or connection.is_usable():
             raise
         # The server may have restarted: a connection that broke says nothing of a new one.
         connection.close()
-        begun = monotonic()
-        return Snapshot(begun + LONGEST_AGE, system_values())
+        return _loaded()
+
+
+def _loaded() -> Snapshot:
+    from settings_app.layers import system_values  # which stands on settings, and they on this
+
+    begun = monotonic()
+    return Snapshot(begun + LONGEST_AGE, system_values())
+
+
+@contextmanager
+def _connection_of_its_own(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """On SQLite whoever iterates over rows keeps his connection's view as it was when he began."""
+    file = connection.settings_dict["NAME"]
+    if str(file).startswith("file:"):  # a log handler reads during a renewal
+        yield
+        return
+    own = connection.copy()
+    # mode=rw: a file that is not there is an error, and not made anew.
+    own.settings_dict["NAME"] = f"{Path(file).as_uri()}?mode=rw"
+    connections[DEFAULT_DB_ALIAS] = own
+    try:
+        yield
+    finally:
+        connections[DEFAULT_DB_ALIAS] = connection
+        own.close()
 
 
 def _renew() -> Snapshot:
@@ -222,7 +252,8 @@ def notice_write(execute: Any, sql: Any, params: Any, many: bool, context: dict[
         return execute(sql, params, many, context)
     finally:
         statement = str(sql).lstrip().lower()
-        if TABLE in statement and not statement.startswith("select"):
+        reads = statement.startswith("select") and ";" not in statement
+        if TABLE in statement and not reads:
             _note_write(context["connection"])
         elif thread.transaction and statement.startswith(("rollback", "commit", "end")):
             thread.transaction.snapshot = None  # it may go on, from a savepoint
@@ -248,7 +279,7 @@ def watch(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 def _after_fork() -> None:
     """Another thread of the parent may have held them."""
     global _state, _loading
-    _state, _loading = threading.Lock(), threading.Lock()
+    _state, _loading = threading.Lock(), threading.RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -38,6 +38,7 @@ class Forker:
 
     def check_that_connections_are_the_child_s_own(self) -> None:
         self.expect(1)
+        self.rows.get()
         parents = connection.connection
 
         def child() -> None:
