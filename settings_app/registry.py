@@ -14,7 +14,7 @@ from settings_app import snapshot
 from settings_app.snapshot import thread
 from ytops.db.nearest import did_you_mean
 from ytops.db.secrets import Secret
-from ytops.db.strict_json import UNSTORABLE
+from ytops.db.strict_json import UNSTORABLE, Unreadable, validate_text
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Setting(Generic[T]):
 
     def _refuse_a_wrong_declaration(self) -> None:
         names = {setting.environment_name for setting in _registered.values()} | NOT_SETTINGS
-        wrong = None
+        bounds, wrong = (self.min, self.max), None
         if not KEY.fullmatch(self.key):
             wrong = "its key must be lower-case words joined by dots"
         elif self.environment_name in names:
@@ -72,6 +72,8 @@ class Setting(Generic[T]):
             wrong = f"its type must be one of {', '.join(TYPE_NAMES.values())}"
         elif self.secret and (self.default is not None or self.per_channel):
             wrong = "a secret has no default and is never per channel"
+        elif (self.value_type in (bool, Secret) or self.choices) and bounds != (None, None):
+            wrong = "only a number or a free text has bounds"
         elif not self.secret and not self.accepts(self.default):
             wrong = f"its default must be {self.expected}"
         if wrong:
@@ -136,10 +138,14 @@ class Setting(Generic[T]):
             return "null is no value: leave the key out to inherit."
         if self.secret:
             return f"expected {self.expected}."
+        if isinstance(value, Unreadable):
+            return f"expected {self.expected}, not JSON that cannot be read."
         try:
             given = json.dumps(value, ensure_ascii=False)
-        except (TypeError, ValueError):  # a date of TOML
+        except TypeError:  # a date of TOML
             given = str(value)
+        except (ValueError, RecursionError):
+            return f"expected {self.expected}, not something without end."
         if UNSTORABLE.search(given):
             given = ascii(given)
         return f"expected {self.expected}, not {given[:80]}{'…' if len(given) > 80 else ''}."
@@ -147,8 +153,9 @@ class Setting(Generic[T]):
     def clean(self, value: Any) -> T:
         """The value, checked; plaintext of a secret comes back encrypted. Or ValidationError."""
         if self.secret and isinstance(value, str) and not isinstance(value, Secret):
-            if not value or UNSTORABLE.search(value):
+            if not value:
                 raise ValidationError(self.problem(value), code="invalid")
+            validate_text(value)
             return cast(T, Secret.encrypt(value))
         if not self.accepts(value):
             raise ValidationError(self.problem(value), code="invalid")

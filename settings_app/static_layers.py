@@ -106,7 +106,7 @@ def _environment(problems: list[Problem]) -> Iterator[tuple[str, Layer]]:
         if setting := by_name.get(name):
             yield setting.key, _layer("environment", name, setting, text, problems)
         else:
-            near = did_you_mean(name, [*by_name, *NOT_SETTINGS])
+            near = did_you_mean(name, [*by_name, "YTOPS_CONFIG_FILE"])
             message = f"no setting has this variable.{near}"
             problems.append(Problem(name, message, "environment"))
 

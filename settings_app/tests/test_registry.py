@@ -12,6 +12,8 @@ from settings_app.registry import Setting
 from videos_app.conf import DESCRIPTION_FOOTER, POSTS_PER_DAY, PRIVACY
 from ytops.db.secrets import Secret
 
+UNBOUNDED = {"min": None, "max": None}
+
 
 @pytest.fixture(autouse=True)
 def same_settings_after() -> Iterator[None]:
@@ -42,8 +44,14 @@ def test_mypy_knows_the_type_of_a_value() -> None:
         ({"default": 51}, "its default must be a whole number from 0 to 50"),
         ({"default": None}, "its default must be"),
         ({"default": True}, "its default must be"),
-        ({"value_type": Secret, "default": "x"}, "a secret has no default"),
-        ({"value_type": Secret, "default": None, "per_channel": True}, "never per channel"),
+        ({"value_type": Secret, "default": None}, "only a number or a free text has bounds"),
+        ({"value_type": bool, "default": True}, "only a number or a free text has bounds"),
+        ({"choices": (1, 99), "default": 1}, "only a number or a free text has bounds"),
+        ({"value_type": Secret, "default": "x", **UNBOUNDED}, "a secret has no default"),
+        (
+            {"value_type": Secret, "default": None, "per_channel": True, **UNBOUNDED},
+            "never per channel",
+        ),
     ],
     ids=str,
 )

@@ -21,6 +21,12 @@ class StrictJSONField(models.JSONField):
     default_validators = [strict_json.validate_storable]
     empty_values: list[Any] = []  # a blank list or null has to meet the validators too
 
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        try:
+            return super().from_db_value(value, expression, connection)
+        except (ValueError, RecursionError):  # one row breaks no query
+            return strict_json.Unreadable(value)
+
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if value is None:
             return None

@@ -15,6 +15,10 @@ TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s\[\]{},:"]+')
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+class Unreadable(str):
+    """JSON text out of a database that Python does not read: digits or nesting without end."""
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
@@ -92,6 +96,8 @@ def validate_storable(value: Any, depth: int = 0) -> None:
     """Refuse what would not come back from either database as it was."""
     if depth > DEEPEST:
         raise ValidationError(f"Nested deeper than {DEEPEST} levels.", code="too_deep")
+    if isinstance(value, Unreadable):
+        raise ValidationError("JSON that cannot be read is not written again.", code="unreadable")
     if hasattr(value, "ciphertext"):
         raise ValidationError("A secret inside JSON would be stored as its mask.", code="mask")
     if isinstance(value, str):
