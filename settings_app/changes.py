@@ -9,10 +9,14 @@ from django.db import transaction
 from django.utils.crypto import salted_hmac
 
 from settings_app import scope
+from settings_app.layers import masked
 from settings_app.models import ConfigurationChange, SystemConfiguration
 from settings_app.registry import UNSET, Setting, find
 from ytops.db.secrets import CannotDecrypt, Secret
+from ytops.db.strict_json import validate_storable
 
+IN_CLEAR = "in clear"  # in place of a fingerprint: a secret that somebody left so
+EMPTY_KEY = '""'
 NOT_RECORDED = "Of a secret only a fingerprint is kept: it cannot be restored, set it anew."
 
 
@@ -37,15 +41,26 @@ def change(
     if value is not UNSET:
         value = setting.clean(value)
     with transaction.atomic():
-        record = ConfigurationChange(key=setting.key, by=by[:200], through=through)
         if channel is None:
-            changed = _set_row(setting, value, record)
+            changed = _set_row(setting, value)
         else:
-            changed = _set_override(scope.locked(channel.pk), setting, value, record)
-        if not changed:
+            changed = _set_override(scope.locked(channel.pk), setting.key, value)
+        if changed is None:
             return None
-        record.save()
-        return record
+        return ConfigurationChange.objects.create(
+            key=setting.key, by=by[:200], through=through, **changed
+        )
+
+
+def remove_override(channel: Any, key: str, *, by: str, through: str) -> ConfigurationChange | None:
+    """Take out an entry of a channel's settings, whether or not a setting has its key."""
+    with transaction.atomic():
+        changed = _set_override(scope.locked(channel.pk), key, UNSET)
+        if changed is None:
+            return None
+        return ConfigurationChange.objects.create(
+            key=key[:200] or EMPTY_KEY, by=by[:200], through=through, **changed
+        )
 
 
 def refuse_if_fixed(setting: Setting[Any], channel: Any | None = None) -> None:
@@ -62,37 +77,54 @@ def refuse_if_fixed(setting: Setting[Any], channel: Any | None = None) -> None:
         )
 
 
-def _set_row(setting: Setting[Any], value: Any, record: ConfigurationChange) -> bool:
+def _set_row(setting: Setting[Any], value: Any) -> dict[str, Any] | None:
+    """The columns of ConfigurationChange that say what was changed, or None."""
     rows = SystemConfiguration.objects
     rows.get_or_create(key=setting.key, defaults={"encrypted": setting.secret})
     row = rows.select_for_update().get(key=setting.key)
     new = None if value is UNSET else value
+    changed: dict[str, Any] = {"old_fingerprint": fingerprint(row.secret)}
     if setting.secret:
         same = _same_secret(row.secret, new) and row.value is None
-        record.old_fingerprint, record.new_fingerprint = fingerprint(row.secret), fingerprint(new)
+        changed["new_fingerprint"] = fingerprint(new)
+        if row.value is not None:
+            changed["old_fingerprint"] = IN_CLEAR
         row.value, row.secret = None, new
     else:
         same = _same(row.value, new) and row.secret is None
-        record.old, record.new = row.value, new
+        changed |= {"old": recordable(row.value), "new": new}
         row.value, row.secret = new, None
+    if same:
+        return None
     row.encrypted = setting.secret
-    if not same:
-        row.save(update_fields=["value", "secret", "encrypted"])
-    return not same
+    row.save(update_fields=["value", "secret", "encrypted"])
+    return changed
 
 
-def _set_override(
-    channel: Any, setting: Setting[Any], value: Any, record: ConfigurationChange
-) -> bool:
+def _set_override(channel: Any, key: str, value: Any) -> dict[str, Any] | None:
+    """The columns of ConfigurationChange that say what was changed, or None."""
+    if not isinstance(channel.settings, dict):
+        raise ValidationError(f'The settings of "{channel}" are JSON that cannot be read.')
     overrides = dict(channel.settings)
-    record.channel_id, record.channel_name = channel.pk, str(channel)
-    record.old = overrides.pop(setting.key, None)
+    old = overrides.pop(key, None)
     if value is not UNSET:
-        overrides[setting.key] = record.new = value
+        overrides[key] = value
     if _same(channel.settings, overrides):
-        return False
+        return None
     channel.save_fields(settings=overrides)
-    return True
+    changed = {"channel_id": channel.pk, "channel_name": str(channel)}
+    if masked(key, old) != old:
+        return changed | {"old_fingerprint": IN_CLEAR}
+    return changed | {"old": recordable(old), "new": None if value is UNSET else value}
+
+
+def recordable(value: Any) -> Any:
+    """What the history can keep of a value that stood there wrong."""
+    try:
+        validate_storable(value)
+    except ValidationError:
+        return ascii(value)[:200]
+    return value
 
 
 def _same(one: Any, other: Any) -> bool:

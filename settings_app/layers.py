@@ -59,10 +59,15 @@ def row_layer(setting: Setting[Any], row: Row | None) -> Layer:
 def channel_layer(setting: Setting[Any], channel: Any | None) -> Layer:
     if channel is None:
         return Layer("channel")
-    value = channel.settings.get(setting.key, UNSET)
+    value = overrides_of(channel).get(setting.key, UNSET)
     error = None if value is UNSET else override_problem(setting.key, value)
     value = masked(setting.key, value)
     return Layer("channel", override_place(channel, setting.key), value, error)
+
+
+def overrides_of(channel: Any) -> dict[str, Any]:
+    """None where the JSON cannot be read, which `problems()` says."""
+    return channel.settings if isinstance(channel.settings, dict) else {}
 
 
 def masked(key: str, value: Any) -> Any:
@@ -182,6 +187,9 @@ def problems() -> Iterator[Problem]:
         elif error := row_layer(known[key], row).error:
             yield Problem(where, error, "database", key)
     for channel in scope.with_overrides():
-        for key, value in channel.settings.items():
+        if not isinstance(channel.settings, dict):
+            where = f'channel "{channel}" ({channel.pk}), settings'
+            yield Problem(where, "JSON that cannot be read.", "channel")
+        for key, value in overrides_of(channel).items():
             if error := override_problem(key, value):
                 yield Problem(override_place(channel, key), error, "channel", key)

@@ -125,8 +125,8 @@ class ConfigurationChange(BaseModel):
             "channel_id": self.channel_id and str(self.channel_id),
             "by": self.by,
             "through": self.through,
-            "old": self.old_fingerprint or self.old,
-            "new": self.new_fingerprint or self.new,
+            "old": self._public(self.old, self.old_fingerprint),
+            "new": self._public(self.new, self.new_fingerprint),
         }
 
     @property
@@ -142,6 +142,11 @@ class ConfigurationChange(BaseModel):
             return f"secret {fingerprint}"
         if value is None:
             return "inherited"
+        public = self._public(value, fingerprint)
+        return public if public is MASK else json.dumps(public, ensure_ascii=False)
+
+    def _public(self, value: Any, fingerprint: str) -> Any:
+        """A value of a setting that has become a secret since is its mask."""
         setting = registered().get(self.key)
-        became_secret = setting is not None and setting.secret
-        return MASK if became_secret else json.dumps(value, ensure_ascii=False)
+        became_secret = value is not None and setting is not None and setting.secret
+        return fingerprint or (MASK if became_secret else value)

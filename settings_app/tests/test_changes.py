@@ -52,6 +52,7 @@ class TestOneChange:
         change(GITHUB_TOKEN, "plain-text")
         assert (rows.get().value, rows.get().encrypted) == (None, True)
         assert history() == [(None, None)]
+        assert ConfigurationChange.objects.get().old_fingerprint == "in clear"
 
     def test_a_secret_that_cannot_be_decrypted_is_replaced(self, settings: Any) -> None:
         change(GITHUB_TOKEN, "one")

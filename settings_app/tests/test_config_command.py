@@ -158,6 +158,43 @@ class TestUnset:
         made.refresh_from_db()
         assert made.settings == {"publish.privacy": "x"}
 
+    def test_takes_an_entry_out_of_a_channel_that_no_setting_reads(self) -> None:
+        wrong = {"no.such": 1, "jobs.max_concurrent": 2, "github.token": "plain", KEY: 3}
+        made = Channel.objects.create(name="Cooking", settings=wrong)
+        for key in ("no.such", "jobs.max_concurrent", "github.token"):
+            config("unset", key, "--channel", "Cooking")
+        made.refresh_from_db()
+        assert made.settings == {KEY: 3}
+        assert [entry["old"] for entry in answer("history")] == ["in clear", 2, 1]
+        assert "There is no setting" in refusal("unset", "no.such", "--channel", "Cooking")
+
+
+class TestWhatStandsWrong:
+    """By other hands; the command shows it, and mends it."""
+
+    @pytest.mark.parametrize("text", ["1" * 5000, '"\\ud800"', "1e999"])
+    def test_in_a_row(self, text: str) -> None:
+        if connection.vendor == "postgresql" and not text.isdigit():
+            pytest.skip("it takes no such JSON")
+        with connection.cursor() as cursor:
+            statement = "UPDATE system_configuration SET value = %s WHERE key = %s"
+            cursor.execute(statement, [text, KEY])
+        out = io.StringIO()
+        with pytest.raises(CommandError, match="1 problem"):
+            call_command("config", "check", stdout=out)
+        assert f"system_configuration, {KEY}: expected a whole number" in out.getvalue()
+        config("list").encode()
+        assert answer("explain", KEY)["value"] == 2
+        config("set", KEY, "3")
+        assert system_row().value == 3
+        assert config("history", KEY).encode()
+
+    def test_in_the_history_of_a_setting_that_became_a_secret(self) -> None:
+        old = {"key": "github.token", "by": "x", "through": "admin"}
+        ConfigurationChange.objects.create(**old, old="plain-old", new="plain-new")
+        assert answer("history")[0]["new"] == "********"
+        assert "plain" not in config("history") + str(answer("history"))
+
 
 class TestASecret:
     @pytest.fixture
@@ -180,6 +217,10 @@ class TestASecret:
             config("set", "github.token", "plain-of-the-token")
         assert refused.value.returncode == 2
         assert "plain-of" not in str(refused.value)
+
+    def test_of_a_closed_input_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin", None)
+        assert "standard input gave no secret" in refusal("set", "github.token", "-")
 
     def test_that_is_empty_is_refused(self, typed: Callable[[str], str]) -> None:
         with pytest.raises(CommandError, match="not empty"):
@@ -220,6 +261,12 @@ class TestASecret:
         assert "github.token: it is kept in clear" in out.getvalue()
         said = out.getvalue() + config("list") + config("explain", "github.token")
         assert "plain-of" not in said
+        config("unset", "github.token")
+        assert (
+            config("history")
+            .partition("  ")[2]
+            .startswith("github.token: secret in clear → inherited")
+        )
 
 
 class TestExplain:

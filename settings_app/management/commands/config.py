@@ -1,4 +1,5 @@
 import getpass
+import io
 import json
 import os
 import sys
@@ -62,6 +63,8 @@ class Command(BaseCommand):
 
     def handle(self, *, action: str, format: str, **options: Any) -> None:
         self.as_json = format == "json"
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has not every letter
+            sys.stdout.reconfigure(errors="backslashreplace")
         given = {name: value for name, value in options.items() if name in ARGUMENTS}
         try:
             getattr(self, f"do_{action}")(**given)
@@ -121,7 +124,15 @@ class Command(BaseCommand):
         self.change(setting, read, channel)
 
     def do_unset(self, *, key: str, channel: str | None) -> None:
-        self.change(find(key), UNSET, channel)
+        holder, setting = self.find_channel(channel), registered().get(key)
+        stray = setting is None or not setting.per_channel
+        if stray and holder is not None and key in layers.overrides_of(holder):
+            made = changes.remove_override(
+                holder, key, by=operator(), through=ConfigurationChange.Through.COMMAND
+            )
+            self.print_change(key=key, made=made)
+        else:
+            self.change(find(key), UNSET, channel)
 
     def do_check(self) -> None:
         found = []
@@ -179,9 +190,12 @@ class Command(BaseCommand):
                 "Give “-” in its place, and the secret on standard input.",
                 returncode=USAGE,
             )
-        if sys.stdin.isatty():
-            return getpass.getpass(f"{setting.key}: ")
-        return sys.stdin.read().removesuffix("\n")
+        try:
+            if sys.stdin.isatty():
+                return getpass.getpass(f"{setting.key}: ")
+            return sys.stdin.read().removesuffix("\n")
+        except (AttributeError, EOFError, KeyboardInterrupt):  # closed, in one way or another
+            raise CommandError(f"{setting.key}: standard input gave no secret.") from None
 
     def explained(self, key: str, channel: str | None) -> layers.Explanation:
         return layers.explain_all([find(key)], self.find_channel(channel))[0]
@@ -193,7 +207,9 @@ class Command(BaseCommand):
         return layers.shown(why.value) if why.winner.is_set else "–"
 
     def print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        # There and back, so that what is no JSON (an infinite number) becomes text.
+        strict = json.loads(json.dumps(value, default=str), parse_constant=str)
+        self.stdout.write(json.dumps(strict, indent=2))
 
     def print_columns(self, rows: Iterable[tuple[str, ...]]) -> None:
         table = list(rows)
