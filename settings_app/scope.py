@@ -17,7 +17,9 @@ _model: Any = None
 class Entry(KeyTransform):
     """An entry of a JSON object; Django's own reads the text "5" as a number on SQLite."""
 
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, tuple[Any, ...]]:
+    def as_sqlite(
+        self, compiler: Any, connection: Any, **extra: Any
+    ) -> tuple[str, tuple[Any, ...]]:
         lhs, params, _ = self.preprocess_lhs(compiler, connection)
         return f"({lhs} -> %s)", (*params, f'$."{self.key_name}"')
 
