@@ -7,21 +7,9 @@ or an id.
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models.fields.json import KeyTransform
-
 from settings_app.registry import Setting
 
 _model: Any = None
-
-
-class Entry(KeyTransform):
-    """An entry of a JSON object; Django's own reads the text "5" as a number on SQLite."""
-
-    def as_sqlite(
-        self, compiler: Any, connection: Any, **extra: Any
-    ) -> tuple[str, tuple[Any, ...]]:
-        lhs, params, _ = self.preprocess_lhs(compiler, connection)
-        return f"({lhs} -> %s)", (*params, f'$."{self.key_name}"')
 
 
 def register(model: Any) -> None:
@@ -49,8 +37,8 @@ def overriding(setting: Setting[Any], most: int) -> tuple[int, list[str]]:
     """How many have a value of their own for this setting, one that holds; the first names."""
     rows = _model.objects.filter(settings__has_key=setting.key).order_by("name")
     count, names = 0, []
-    for name, value in rows.values_list("name", Entry(setting.key, "settings")).iterator():
-        if setting.accepts(value):
+    for name, settings in rows.values_list("name", "settings").iterator():
+        if setting.accepts(settings[setting.key]):
             count += 1
             if count <= most:
                 names.append(name)

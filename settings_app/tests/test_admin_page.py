@@ -10,9 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from settings_app import scope
 from settings_app.models import ConfigurationChange, SystemConfiguration
-from settings_app.registry import Setting, registered
+from settings_app.registry import Setting
 from settings_app.tests.pages import POSTS, ROWS, page, row, said_after, save
 from ytops.tests.admin_client import opened, post, url, words
 from ytops.tests.examples import channel
@@ -120,12 +119,6 @@ class TestWhatThePageSays:
             channel(name=f"C {number}", settings={setting.key: value})
         channel(name="Another", settings={"test": {"key": holds[0]}})
         assert f"{len(holds)} have values of their own" in words(page(page_of, setting.key))
-
-    def test_reads_of_each_channel_its_name_and_this_value(self, page_of: Client) -> None:
-        channel(settings={POSTS: 5, "publish.description_footer": "a long text"})
-        with CaptureQueriesContext(connection) as captured:
-            assert scope.overriding(registered()[POSTS], 5) == (1, ["Cooking"])
-        assert "->" in captured.captured_queries[0]["sql"].partition(" FROM ")[0]
 
     def test_names_five_of_the_channels_at_most(self, page_of: Client) -> None:
         for number in range(7):

@@ -101,7 +101,7 @@ class TestEnvironment:
             ("TEST_TEXT", "123456", 'expected a text of at most 5 characters, not "123456".'),
             ("TEST_TEXT", "\udcff", "expected a text of at most 5 characters, not '\"\\udcff\"'."),
             ("TEST_SECRET", "", "expected a text that is not empty."),
-            ("TEST_SECRET", f"{HIDDEN}\udcff", "Character 16 is U+DCFF, which cannot be stored."),
+            ("TEST_SECRET", f"{HIDDEN}\udcff", "Character 8 is U+DCFF, which cannot be stored."),
             ("TEST_NUMBR", "1", 'no setting has this variable. Did you mean "YTOPS_TEST_NUMBER"?'),
             ("test_number", "1", 'no setting has this variable. Did you mean "YTOPS_TEST_NUMBER"?'),
             ("CONFIG_FIL", "x", 'no setting has this variable. Did you mean "YTOPS_CONFIG_FILE"?'),
