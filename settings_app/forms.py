@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from settings_app.display import fallback, json_line, layer_in_words, pinned
 from settings_app.layers import Explanation
@@ -13,8 +14,10 @@ from settings_app.registry import UNSET, Setting, text_of
 from ytops.admin.forms import EditForm
 from ytops.db.forms import SecretFormField, SecretWidget, with_plain_line_ends
 from ytops.db.secrets import Secret
+from ytops.db.strict_json import UNSTORABLE
 
 EMPTY_CHOICE = '""'  # the posted text of a choice that is the empty text
+WRONG_CHOICE = "leave as it is: "
 
 
 class TextOrEmpty(forms.Textarea):
@@ -35,61 +38,63 @@ class TextOrEmpty(forms.Textarea):
         return [with_plain_line_ends(data[name]), f"{name}-empty" in data]
 
 
-class NumberInput(forms.NumberInput):
-    class Media:
-        js = ("ytops/numbers.js",)
+class Choice(forms.Select):
+    """A wrong value is one more choice; posted, it is left alone."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        posted = super().value_from_datadict(data, files, name)
+        return None if posted is None or posted.startswith(WRONG_CHOICE) else posted
 
 
 def is_free_text(setting: Setting[Any]) -> bool:
     return setting.value_type is str and not setting.choices
 
 
-def widget_of(setting: Setting[Any]) -> forms.Widget:
-    choices = (True, False) if setting.value_type is bool else setting.choices
-    if choices:
+def choices_of(setting: Setting[Any]) -> tuple[Any, ...]:
+    return (True, False) if setting.value_type is bool else setting.choices
+
+
+def widget_of(setting: Setting[Any], shown: Any) -> forms.Widget:
+    if is_free_text(setting):
+        return TextOrEmpty({"rows": 3})
+    if choices := choices_of(setting):
         named = [(text_of(c) or EMPTY_CHOICE, text_of(c) or "the empty text") for c in choices]
-        return forms.Select(choices=[("", "inherit"), *named])
-    bounds = {"min": setting.min, "max": setting.max}
-    return NumberInput({name: n for name, n in bounds.items() if n is not None})
+        if shown.startswith(WRONG_CHOICE):
+            named.append((shown, Truncator(shown).chars(80)))
+        return Choice(choices=[("", "inherit"), *named])
+    # Not type="number": what a browser cannot read as one it posts as nothing, which is inherit.
+    return forms.TextInput({"inputmode": "numeric", "class": "vTextField"})
 
 
 class SettingField(forms.Field):
     """The value that one layer gives a setting.
 
-    A wrong one is shown as the JSON that it is. What is posted is not read here: SettingsForm
-    compares it with what was shown, and has `read()` read what was changed.
+    A wrong one is shown as JSON, but a text for a text as it is. What is posted is not read here:
+    SettingsForm compares it with what was shown, and has `read()` read what was changed.
     """
 
     def __init__(self, explanation: Explanation, source: str, help_text: Any = "") -> None:
         self.setting, self.layer = explanation.setting, explanation.layer(source)
-        widget: forms.Widget
-        if is_free_text(self.setting):
-            widget = TextOrEmpty({"rows": 3})
-        elif self.layer.error:
-            widget = forms.TextInput({"class": "vTextField"})
-        else:
-            widget = widget_of(self.setting)
+        shown = self.shown()
         super().__init__(
             required=False,
             label=self.setting.label,
-            initial=self.shown(),
+            initial=shown,
             disabled=self.setting.pinned,
-            widget=widget,
+            widget=widget_of(self.setting, shown),
             help_text=help_of(explanation, source, help_text),
         )
 
     def shown(self) -> Any:
         """What a browser posts if it is left alone."""
-        value = self.layer.value
-        if not self.layer.is_set:
-            text = ""
-        elif self.layer.error:
-            text = json_line(value)
-        else:
-            text = with_plain_line_ends(text_of(value))
+        value, wrong = self.layer.value, self.layer.error
+        text = with_plain_line_ends(text_of(value)) if self.layer.is_set else ""
         if is_free_text(self.setting):
-            return [text, value == ""]
-        return EMPTY_CHOICE if value == "" and not self.layer.error else text
+            plain = type(value) is str and not UNSTORABLE.search(value)
+            return [json_line(value) if wrong and not plain else text, value == ""]
+        if wrong:
+            return f"{WRONG_CHOICE if choices_of(self.setting) else ''}{json_line(value)}"
+        return EMPTY_CHOICE if value == "" else text
 
     def clean(self, value: Any) -> Any:
         return self.bound_data(value, self.initial)
@@ -108,9 +113,6 @@ class SettingField(forms.Field):
         if empty:
             return self.setting.clean("")
         return self.setting.parse(text) if text else UNSET
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return not self.disabled and data is not None and bool(initial != data)
 
 
 def help_of(explanation: Explanation, source: str, help_text: Any) -> SafeString:

@@ -13,6 +13,7 @@ from settings_app.registry import Setting
 from settings_app.tests.pages import POSTS, ROWS, field_errors, page, row, said_after, save
 from ytops.db.secrets import Secret
 from ytops.tests.admin_client import inputs, opened, post, url, words
+from ytops.tests.examples import channel
 
 Declare = Callable[..., Setting[Any]]
 
@@ -53,8 +54,8 @@ class TestSaving:
     @pytest.mark.parametrize(
         ("declared", "widget"),
         [
-            ({"value_type": int, "default": 5, "min": 0, "max": 9}, 'type="number" name="value"'),
-            ({"value_type": int, "default": 5, "min": 0, "max": 9}, 'min="0" max="9"'),
+            ({"value_type": int, "default": 5}, '<input type="text" name="value" inputmode="num'),
+            ({"value_type": int, "default": 5, "max": 9}, "A whole number of at most 9."),
             ({"value_type": bool, "default": True}, '<option value="false">false</option>'),
             ({"value_type": bool, "default": True}, '<option value="" selected>inherit</option>'),
             ({"value_type": str, "default": "x"}, '<textarea name="value"'),
@@ -70,7 +71,7 @@ class TestSaving:
 
     @pytest.mark.parametrize(
         ("typed", "reason"),
-        [("51", "from 0 to 50"), ("2.5", "whole number"), ("null", "whole number")],
+        [("51", "from 0 to 50"), ("2.5", "whole number"), ("5e", "whole number")],
     )
     def test_refuses_what_does_not_fit_and_keeps_it_in_the_form(
         self, typed: str, reason: str, page_of: Client
@@ -137,6 +138,56 @@ class TestAWrongRow:
             ROWS.filter(key=POSTS).update(value="many")
             assert save(page_of, POSTS, value=typed).status_code == 302
             assert row(POSTS).value == value
+
+    @pytest.mark.parametrize("wrong", ["yes", "true", 1, "", "x\ny" * 99])
+    @pytest.mark.parametrize(
+        "declared",
+        [
+            {"value_type": bool, "default": True},
+            {"value_type": int, "default": 7, "choices": (7, 8)},
+            {"value_type": str, "default": "1", "choices": ("1", '"yes"')},
+        ],
+    )
+    def test_of_a_choice_is_one_more_choice(
+        self, wrong: Any, declared: dict[str, Any], declare: Declare, page_of: Client
+    ) -> None:
+        declare("test.key", **declared)
+        what = ROWS.create(key="test.key", value=wrong)
+        form = opened(page_of, what)
+        assert form["value"].startswith("leave as it is: ")
+        assert post(page_of, what, form).status_code == 302
+        assert repr(row("test.key").value) == repr(wrong)
+        ROWS.filter(key="test.key").update(value="another")
+        assert post(page_of, what, form).status_code == 302
+        right = str(declared["default"]).lower()
+        assert "It is now" in field_errors(post(page_of, what, form, value=right))
+        assert row("test.key").value == "another"
+        assert save(page_of, "test.key", value=right).status_code == 302
+        assert repr(row("test.key").value) == repr(declared["default"])
+
+    def test_of_a_choice_is_still_the_choice_when_the_form_is_drawn_again(
+        self, page_of: Client
+    ) -> None:
+        what = channel(settings={"publish.privacy": "secret", POSTS: 1})
+        form = opened(page_of, what)
+        refused = post(page_of, what, form, **{POSTS: "abc"})
+        again = inputs(refused.content.decode())
+        assert again["publish.privacy"] == 'leave as it is: "secret"'
+        assert again[POSTS] == "abc"
+
+    @pytest.mark.parametrize("wrong", ['"quoted"\n' * 12, "", "a\\n" * 40])
+    def test_of_a_text_that_is_a_text_is_mended_as_it_is(
+        self, wrong: str, declare: Declare, page_of: Client
+    ) -> None:
+        declare("test.key", str, default="x", min=1, max=100)
+        what = ROWS.create(key="test.key", value=wrong)
+        form = opened(page_of, what)
+        assert form["value"] == wrong
+        assert post(page_of, what, form).status_code == 302
+        assert row("test.key").value == wrong
+        mended = wrong[:50] or "text"
+        save(page_of, "test.key", **{"value": mended, "value-empty": None})
+        assert row("test.key").value == mended
 
     def test_of_a_text_can_become_the_empty_text(self, page_of: Client) -> None:
         key = "publish.description_footer"

@@ -11,7 +11,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from channels_app.models import Channel
-from settings_app.models import ConfigurationChange, SystemConfiguration
+from settings_app.models import SystemConfiguration
 from stats_app.models import ChannelStatistics
 from ytops.tests.browser import chromium, needs_chromium
 from ytops.tests.examples import CREDENTIALS, PLAINTEXTS, one_of_each
@@ -111,25 +111,6 @@ def test_a_mistake_is_said_beside_its_field_and_nothing_typed_is_lost(
     assert channel.name == "Renamed"
     assert channel.credentials is not None
     assert channel.credentials.reveal() == CREDENTIALS
-
-
-def test_a_number_that_the_browser_cannot_read_is_not_taken_for_empty(
-    page: Page, live_server: Any
-) -> None:
-    channel = one_of_each()[Channel]
-    Channel.objects.update(settings=SETTINGS)
-    page.goto(f"{live_server.url}/admin/channels_app/channel/{channel.pk}/change/")
-    page.click('[name="publish.posts_per_day"]')
-    page.keyboard.press("End")
-    page.keyboard.type("e")
-    page.click("input[name=_continue]")
-    page.keyboard.press("End")
-    page.keyboard.press("Backspace")
-    page.click("input[name=_continue]")
-    expect(page.locator(".messagelist .success")).to_be_visible()
-    channel.refresh_from_db()
-    assert channel.settings == SETTINGS
-    assert not ConfigurationChange.objects.exists()
 
 
 def test_two_operators_do_not_overwrite_each_other(page: Page, live_server: Any) -> None:
