@@ -1,24 +1,23 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.html import format_html
 from django.utils.text import Truncator, capfirst
 
 from settings_app import changes, display
 from settings_app.forms import SettingField, SettingsForm, secret_field
 from settings_app.layers import explain, explain_row, row_layer
-from settings_app.models import ConfigurationChange, SystemConfiguration, Through
+from settings_app.models import SystemConfiguration, Through
 from settings_app.registry import UNSET, Setting, registered
 from ytops.admin.base import ModelAdmin
 from ytops.admin.display import pill
+from ytops.admin.forms import OPENED
 from ytops.admin.lists import BoundedChangeList
 
 Rows = QuerySet[SystemConfiguration]
+INHERIT = "_inherit"
 
 
 def setting_of(row: SystemConfiguration | None) -> Setting[Any] | None:
@@ -29,8 +28,12 @@ def field_name(setting: Setting[Any]) -> str:
     return "secret" if setting.secret else "value"
 
 
-def by_operator(request: HttpRequest) -> dict[str, str]:
-    return {"by": request.user.get_username(), "through": Through.ADMIN}
+def emptied(posted: QueryDict) -> Any:
+    """The form as it would be posted to let its setting inherit."""
+    kept: dict[str, Any] = {name: posted[name] for name in (INHERIT, OPENED) if name in posted}
+    form = QueryDict(mutable=True)
+    form.update({"value": "", "secret-remove": "on", **kept})
+    return form
 
 
 def listed(row: SystemConfiguration) -> dict[str, Any]:
@@ -179,18 +182,14 @@ class SystemConfigurationAdmin(ModelAdmin[SystemConfiguration]):
     def save_model(
         self, request: HttpRequest, obj: SystemConfiguration, form: Any, change: bool
     ) -> None:
-        record = None
-        if form.changed_data:
-            setting = registered()[obj.key]
-            entered = form.cleaned_data[field_name(setting)]
-            record = changes.change(
-                setting, UNSET if entered is None else entered, **by_operator(request)
-            )
-        if record is None:
-            form.changed_data = []
-        self.tell(request, record)
-
-    def tell(self, request: HttpRequest, record: ConfigurationChange | None) -> None:
+        setting, record = registered()[obj.key], None
+        name, in_clear = field_name(setting), setting.secret and obj.value is not None
+        if form.changed_data or (INHERIT in request.POST and in_clear):
+            entered = form.cleaned_data.get(name)
+            value = UNSET if entered is None else entered
+            by = request.user.get_username()
+            record = changes.change(setting, value, by=by, through=Through.ADMIN)
+        form.changed_data = [name] if record else []
         if record:
             said = Truncator(f"Changed {record}").chars(300)
             self.message_user(request, said, messages.SUCCESS)
@@ -199,30 +198,14 @@ class SystemConfigurationAdmin(ModelAdmin[SystemConfiguration]):
 
     def response_change(self, request: HttpRequest, obj: SystemConfiguration) -> HttpResponse:
         """As Django's; what was changed has been said."""
-        if "_continue" in request.POST:
+        if "_continue" in request.POST or INHERIT in request.POST:
             return HttpResponseRedirect(request.get_full_path())
         return self.response_post_save_change(request, obj)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        if request.method != "POST" or "_inherit" not in request.POST:
-            return super().change_view(request, object_id, form_url, extra_context)
-        with transaction.atomic():
-            row = self.get_object(request, unquote(object_id))
-            if row is None:  # Django's own answer to that
-                return super().change_view(request, object_id, form_url, extra_context)
-            if not self.has_change_permission(request, row):
-                raise PermissionDenied
-            record = changes.change(registered()[row.key], UNSET, **by_operator(request))
-            if record:
-                self.log_change(request, row, "Back to inherited.")
-        self.tell(request, record)
-        return HttpResponseRedirect(request.get_full_path())
+    def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if INHERIT in request.POST:
+            request.POST = emptied(request.POST)
+        return super().change_view(request, *args, **kwargs)
 
     def render_change_form(
         self,

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from settings_app.models import ConfigurationChange, SystemConfiguration
 from settings_app.registry import Setting
-from settings_app.tests.pages import POSTS, ROWS, page, row, said_after, save
-from ytops.tests.admin_client import opened, post, url, words
+from settings_app.tests.pages import POSTS, ROWS, field_errors, page, row, said_after, save
+from ytops.tests.admin_client import inputs, opened, post, url, words
 from ytops.tests.examples import channel
 
 Declare = Callable[..., Setting[Any]]
@@ -51,14 +51,45 @@ class TestBackToInherited:
         assert f"Changed {POSTS}: 0 → inherited" in said_after(response, page_of)
         assert row(POSTS).value is None
         assert ConfigurationChange.objects.get().old == 0
-        assert LogEntry.objects.count() == 1
+        assert LogEntry.objects.get().get_change_message() == "Changed Posts per day."
 
-    def test_takes_a_wrong_value_and_a_secret_away(self, page_of: Client) -> None:
-        ROWS.filter(key=POSTS).update(value="many")
-        ROWS.filter(key="github.token").update(secret="plain-token", encrypted=True)
-        for key in (POSTS, "github.token"):
-            page_of.post(url(row(key), "change"), {"_inherit": "1"})
-            assert (row(key).value, row(key).secret) == (None, None)
+    @pytest.mark.parametrize(
+        ("key", "stored"),
+        [
+            (POSTS, {"value": "many"}),
+            (POSTS, {"secret": "kept-encrypted", "encrypted": True}),
+            ("publish.description_footer", {"value": ""}),
+            ("github.token", {"secret": "plain-token", "encrypted": True}),
+            ("github.token", {"value": "plain-token", "encrypted": False}),
+        ],
+    )
+    def test_takes_away_whatever_is_stored(
+        self, key: str, stored: dict[str, Any], page_of: Client
+    ) -> None:
+        ROWS.filter(key=key).update(**stored)
+        assert 'name="_inherit"' in page(page_of, key)
+        response = save(page_of, key, secret="typed", _inherit="1")
+        assert f"Changed {key}" in said_after(response, page_of)
+        assert (row(key).value, row(key).secret) == (None, None)
+        assert LogEntry.objects.get().get_change_message().startswith("Changed")
+
+    @pytest.mark.parametrize(("key", "name"), [(POSTS, "value"), ("github.token", "secret")])
+    def test_overwrites_nobody_unseen(self, key: str, name: str, page_of: Client) -> None:
+        what = row(key)
+        ROWS.filter(key=key).update(**{name: "3"})
+        form = opened(page_of, what)
+        ROWS.filter(key=key).update(**{name: "4"})
+        refused = post(page_of, what, form, _inherit="1")
+        assert "Somebody else changed this" in field_errors(refused, name)
+        assert getattr(row(key), name) is not None
+        again = inputs(refused.content.decode())
+        assert post(page_of, what, again).status_code == 302
+        assert getattr(row(key), name) is None
+
+    def test_of_what_inherits_already_is_no_change(self, page_of: Client) -> None:
+        assert "Nothing was changed" in said_after(save(page_of, POSTS, _inherit="1"), page_of)
+        assert not ConfigurationChange.objects.exists()
+        assert LogEntry.objects.get().get_change_message() == "No fields changed."
 
     def test_needs_the_permission(self, member: Callable[[str], Client]) -> None:
         ROWS.filter(key=POSTS).update(value=5)
