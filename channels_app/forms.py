@@ -1,38 +1,60 @@
 """The form of a channel: its overrides as typed fields, each saved by itself."""
 
+import json
 from typing import Any
 
 from django import forms
-from django.db import transaction
+from django.utils.crypto import salted_hmac
 from django.utils.html import format_html
+from django.utils.text import Truncator, capfirst
 
 from channels_app.models import Channel
 from settings_app import changes
-from settings_app.display import json_line
+from settings_app.display import json_line, key_line
 from settings_app.forms import SettingField, SettingsForm
-from settings_app.layers import explain_all, masked, override_problem, per_channel
+from settings_app.layers import (
+    explain_all,
+    masked,
+    override_problem,
+    overrides_of,
+    per_channel,
+)
 from settings_app.models import Through
 
 STRAYS = "strays"
 
 
-def strays(channel: Channel | None) -> dict[str, tuple[Any, str]]:
-    """Entries of a channel's settings that no field edits: key → value, what is wrong."""
-    known, found = per_channel(), channel.settings.items() if channel else ()
-    return {
-        key: (masked(key, value), override_problem(key, value) or "")
-        for key, value in found
-        if key not in known
-    }
+def strays(channel: Channel | None) -> dict[str, Any]:
+    """Entries of a channel's settings that no field edits."""
+    known, found = per_channel(), overrides_of(channel).items() if channel else ()
+    return {key: value for key, value in found if key not in known}
+
+
+def stray_in_words(key: str, value: Any) -> tuple[str, str, str]:
+    """The key, the value, and what is wrong."""
+    shown = Truncator(json_line(masked(key, value))).chars(80)
+    return Truncator(key_line(key)).chars(80), shown, capfirst(override_problem(key, value) or "")
+
+
+def stray_name(key: str, value: Any) -> str:
+    """What a tick posts: it names the key, and without telling the value changes with it."""
+    text = json.dumps(value, sort_keys=True)
+    return f"{salted_hmac(__name__, text, algorithm='sha256').hexdigest()[:16]} {json.dumps(key)}"
 
 
 class StraysField(forms.MultipleChoiceField):
     """Ticks the entries to remove; one that is gone meanwhile is no mistake."""
 
     widget = forms.CheckboxSelectMultiple
+    default_error_messages = {
+        "invalid_choice": "Somebody else changed an entry that you ticked, so that none was "
+        "removed. Look again, and tick what is to go."
+    }
 
     def valid_value(self, value: str) -> bool:
-        return True
+        choices: Any = self.choices
+        keys = {name.partition(" ")[2] for name, _ in choices}
+        return super().valid_value(value) or value.partition(" ")[2] not in keys
 
 
 def setting_fields(channel: Channel | None) -> dict[str, forms.Field]:
@@ -45,12 +67,12 @@ def setting_fields(channel: Channel | None) -> dict[str, forms.Field]:
         line = '<code>{} = {}</code> <strong class="bad">{}</strong>'
         fields[STRAYS] = StraysField(
             required=False,
-            label="Remove",
+            label="Entries that nothing reads",
             choices=[
-                (json_line(key), format_html(line, key, json_line(value), problem))
-                for key, (value, problem) in found.items()
+                (stray_name(key, value), format_html(line, *stray_in_words(key, value)))
+                for key, value in found.items()
             ],
-            help_text="Entries that nothing reads. Left without a tick, they stay.",
+            help_text="Those with a tick are removed.",
         )
     return fields
 
@@ -75,11 +97,10 @@ class ChannelForm(SettingsForm):
                 ):
                     self.changed_data.remove(name)
         if STRAYS in self.changed_data:
-            self.remove_strays(set(self.cleaned_data[STRAYS]))
-
-    def remove_strays(self, named: set[str]) -> None:
-        with transaction.atomic():
-            row = Channel.objects.select_for_update(of=("self",)).get(pk=self.instance.pk)
-            removed = {key for key in strays(row) if json_line(key) in named}
-            kept = {key: value for key, value in row.settings.items() if key not in removed}
-            row.save_fields(settings=kept)
+            self.changed_data.remove(STRAYS)
+            channel, ticked = self.instance, self.cleaned_data[STRAYS]
+            for key, value in strays(channel).items():
+                if stray_name(key, value) in ticked and changes.remove_override(
+                    channel, key, by=by, through=Through.ADMIN
+                ):
+                    self.changed_data.append(f"{stray_in_words(key, value)[0]} (removed)")

@@ -2,9 +2,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from channels_app.forms import strays
+from channels_app.forms import stray_in_words, strays
 from channels_app.models import Channel
-from settings_app.display import json_line, layer_in_words
+from settings_app.display import layer_in_words
 from settings_app.layers import explain_all, per_channel
 from settings_app.models import ConfigurationChange
 from ytops.admin.lists import shown_count
@@ -48,9 +48,7 @@ def settings(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
             }
             for explanation in explain_all(per_channel().values(), channel)
         ],
-        "strays": [
-            (key, json_line(value), problem) for key, (value, problem) in strays(channel).items()
-        ],
+        "strays": [stray_in_words(key, value) for key, value in strays(channel).items()],
     }
 
 

@@ -29,6 +29,10 @@ def json_line(value: Any) -> str:
     return json.dumps(value) if UNSTORABLE.search(text) else text
 
 
+def key_line(key: str) -> str:
+    return json_line(key) if UNSTORABLE.search(key) else key
+
+
 def layer_in_words(layer: Layer, most: int = 80) -> str:
     """A wrong value is shown as the JSON that it is."""
     if layer.error:

@@ -48,6 +48,7 @@ class TestBackToInherited:
         ROWS.filter(key=POSTS).update(value=0)
         assert 'name="_inherit"' in page(page_of, POSTS)
         response = save(page_of, POSTS, value="not even a number", _inherit="1")
+        assert response["Location"] == url(row(POSTS), "change")
         assert f"Changed {POSTS}: 0 → inherited" in said_after(response, page_of)
         assert row(POSTS).value is None
         assert ConfigurationChange.objects.get().old == 0
