@@ -38,7 +38,7 @@ def overriding(setting: Setting[Any], most: int) -> tuple[int, list[str]]:
     rows = _model.objects.filter(settings__has_key=setting.key).order_by("name")
     count, names = 0, []
     for name, settings in rows.values_list("name", "settings").iterator():
-        if setting.accepts(settings[setting.key]):
+        if isinstance(settings, dict) and setting.accepts(settings[setting.key]):
             count += 1
             if count <= most:
                 names.append(name)
