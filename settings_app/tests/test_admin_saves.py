@@ -174,6 +174,9 @@ class TestAWrongRow:
         again = inputs(refused.content.decode())
         assert again["publish.privacy"] == 'leave as it is: "secret"'
         assert again[POSTS] == "abc"
+        type(what).objects.update(settings={"publish.privacy": "public", POSTS: 1})
+        refused = post(page_of, what, form, **{POSTS: "abc"})
+        assert inputs(refused.content.decode())["publish.privacy"] == "public"
 
     @pytest.mark.parametrize("wrong", ['"quoted"\n' * 12, "", "a\\n" * 40])
     def test_of_a_text_that_is_a_text_is_mended_as_it_is(
