@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from channels_app.models import Channel
-from settings_app.models import SystemConfiguration
+from settings_app.models import ConfigurationChange, SystemConfiguration
 from stats_app.models import ChannelStatistics
 from ytops.tests.browser import chromium, needs_chromium
 from ytops.tests.examples import CREDENTIALS, PLAINTEXTS, one_of_each
@@ -22,6 +23,7 @@ RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data"
 OURS = Path(__file__).resolve().parents[2] / "stats_app" / "tests" / "answers"
 SCHEDULE = {"timezone": "Europe/Berlin", "slots": {"tue": ["18:00"], "sat": ["09:30", "20:00"]}}
 SETTINGS = {"publish.posts_per_day": 3}
+LONG = "x" * 100
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +138,13 @@ def test_every_page_fits_its_window_and_can_be_read(
     width: int, scheme: Any, page: Page, live_server: Any
 ) -> None:
     made = one_of_each()
-    Channel.objects.update(settings={"publish.posts_per_day": "x", "publish.no_such_key": 1})
+    channel = made[Channel]
+    overrides = {"publish.posts_per_day": LONG, "publish.no_such_key": 1, LONG: LONG}
+    Channel.objects.update(settings=overrides)
+    change = {"key": LONG, "old": LONG, "by": "operator", "through": "admin"}
+    ConfigurationChange.objects.create(channel_id=channel.pk, **change)
     configuration = SystemConfiguration.objects
-    configuration.filter(key="jobs.lease_seconds").update(value="x" * 100)
+    configuration.filter(key="jobs.lease_seconds").update(value=LONG)
     rows = [*made.values(), *configuration.filter(key__in=["jobs.lease_seconds", "github.token"])]
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
@@ -147,11 +153,22 @@ def test_every_page_fits_its_window_and_can_be_read(
         base = f"/admin/{row._meta.app_label}/{row._meta.model_name}/"
         pages += [base, f"{base}{row.pk}/change/"]
     for address in pages:
-        page.goto(live_server.url + address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
-        for faint in page.evaluate(FAINT):
-            raise AssertionError(f"{address}, {scheme}: too little contrast: {faint}")
+        fits_and_can_be_read(page, live_server.url + address)
+    User.objects.update(is_superuser=False)
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_channel"))
+    fits_and_can_be_read(page, f"{live_server.url}/admin/channels_app/channel/{channel.pk}/change/")
 
+
+def fits_and_can_be_read(page: Page, address: str) -> None:
+    page.goto(address)
+    for wide in page.evaluate(WIDE):
+        raise AssertionError(f"{address}: too wide: {wide}")
+    for faint in page.evaluate(FAINT):
+        raise AssertionError(f"{address}: too little contrast: {faint}")
+
+
+WIDE = """() => [...document.querySelectorAll(":root, .panel:has(.cards), .help")]
+  .filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText.slice(0, 40))"""
 
 # The contrast ratio of WCAG 2.2, 1.4.3: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
 FAINT = """() => {
