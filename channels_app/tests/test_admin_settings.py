@@ -307,7 +307,9 @@ class TestHistoryAndViewers:
         what, other = channel(), channel(name="Baking")
         save(page_of, what, **{POSTS: "0"})
         save(page_of, other, **{POSTS: "9"})
-        said = words(page(page_of, what)).partition("History of settings")[2]
+        html = page(page_of, what).partition("History of settings")[2]
+        assert "publish.<wbr>posts_<wbr>per_<wbr>day" in html
+        said = words(html)
         assert f"{POSTS} inherited → 0 operator, admin" in said
         assert "inherited → 9" not in said
 
