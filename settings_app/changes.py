@@ -59,7 +59,7 @@ def remove_override(channel: Any, key: str, *, by: str, through: str) -> Configu
         if changed is None:
             return None
         return ConfigurationChange.objects.create(
-            key=key[:200] or EMPTY_KEY, by=by[:200], through=through, **changed
+            key=recordable(key)[:200] or EMPTY_KEY, by=by[:200], through=through, **changed
         )
 
 
