@@ -87,6 +87,12 @@ def setting_fieldsets(channel: Channel | None) -> list[tuple[str, dict[str, Any]
 
 
 class ChannelForm(SettingsForm):
+    def clean(self) -> dict[str, Any] | None:
+        super().clean()
+        if self.setting_fields.keys() & set(self.changed_data) and not self.instance._state.adding:
+            changes.refuse_if_stuck(self.instance)
+        return self.cleaned_data
+
     def save_settings(self, by: str) -> None:
         """After the channel itself; what turns out to be no change leaves `changed_data`."""
         for name, field in self.setting_fields.items():

@@ -103,10 +103,13 @@ def _set_row(setting: Setting[Any], value: Any) -> dict[str, Any] | None:
 
 def _set_override(channel: Any, key: str, value: Any) -> dict[str, Any] | None:
     """The columns of ConfigurationChange that say what was changed, or None."""
-    if not isinstance(channel.settings, dict):
-        raise ValidationError(f'The settings of "{channel}" are JSON that cannot be read.')
-    overrides = dict(channel.settings)
-    old = overrides.pop(key, None)
+    stuck = stuck_overrides(channel)
+    if stuck and (key not in stuck or value is not UNSET):
+        refuse_if_stuck(channel)
+    overrides = {name: entry for name, entry in channel.settings.items() if name not in stuck}
+    # They go together: with one of them left, the others could not be saved.
+    old: Any = {name: masked(name, entry) for name, entry in stuck.items()}
+    old = old or overrides.pop(key, None)
     if value is not UNSET:
         overrides[key] = value
     if _same(channel.settings, overrides):
@@ -116,6 +119,27 @@ def _set_override(channel: Any, key: str, value: Any) -> dict[str, Any] | None:
     if masked(key, old) != old:
         return changed | {"old_fingerprint": IN_CLEAR}
     return changed | {"old": recordable(old), "new": None if value is UNSET else value}
+
+
+def stuck_overrides(channel: Any) -> dict[str, Any]:
+    """Entries, by other hands, that the database could not take again; with them, none is saved."""
+    if not isinstance(channel.settings, dict):
+        raise ValidationError(f'The settings of "{channel}" are JSON that cannot be read.')
+    return {
+        name: entry
+        for name, entry in channel.settings.items()
+        if recordable({name: entry}) != {name: entry}
+    }
+
+
+def refuse_if_stuck(channel: Any) -> None:
+    """ValidationError if a change of another override could not be saved."""
+    if stuck := stuck_overrides(channel):
+        raise ValidationError(
+            f'The settings of "{channel}" hold what cannot be stored, under '
+            f"{', '.join(map(ascii, stuck))}: first take it out, `config unset KEY --channel` "
+            "takes out all of it."
+        )
 
 
 def recordable(value: Any) -> Any:

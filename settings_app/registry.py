@@ -106,7 +106,13 @@ class Setting(Generic[T]):
         if channel is not None:
             if not self.per_channel:
                 raise TypeError(f"{self.key} is not per channel")
-            value = channel.settings.get(self.key, UNSET)
+            try:
+                value = channel.settings.get(self.key, UNSET)
+            except AttributeError:
+                if not isinstance(channel.settings, Unreadable):
+                    raise
+                snapshot.report(f"{override_place(channel, 'settings')}: cannot be read.")
+                value = UNSET
             if value is not UNSET and not self.pinned:
                 if self.accepts(value):
                     return value

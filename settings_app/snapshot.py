@@ -189,7 +189,7 @@ def _connection_of_its_own(connection: BaseDatabaseWrapper) -> Iterator[None]:
         return
     own = connection.copy()
     # mode=rw: a file that is not there is an error, and not made anew.
-    own.settings_dict["NAME"] = f"{Path(file).as_uri()}?mode=rw"
+    own.settings_dict["NAME"] = f"{Path(file).absolute().as_uri()}?mode=rw"
     connections[DEFAULT_DB_ALIAS] = own
     try:
         yield

@@ -285,6 +285,15 @@ class TestAnEntryThatNothingReads:
             assert page_of.get(url(of, "change")).status_code == 200
 
 
+def test_what_keeps_a_setting_from_being_saved_is_said(page_of: Client) -> None:
+    what = channel()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE channels SET settings = %s", [f'{{"no.such": {"1" * 151}}}'])
+    refused = save(page_of, what, **{POSTS: "3"})
+    assert "under 'no.such'" in errors(refused)["__all__"][0]
+    assert save(page_of, what, name="Renamed").status_code == 302
+
+
 class TestAPinnedSetting:
     @pytest.fixture
     def key(self, declare: Declare, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -10,35 +10,12 @@ from django.test.utils import CaptureQueriesContext
 
 from channels_app.models import Channel
 from settings_app.models import ConfigurationChange, SystemConfiguration
+from settings_app.tests.command import KEY, answer, config, refusal, system_row
 from videos_app.conf import DESCRIPTION_FOOTER, POSTS_PER_DAY
-from ytops.tests.processes import manage
 
 pytestmark = pytest.mark.django_db
 
-KEY = POSTS_PER_DAY.key
 SOURCES = ["environment", "channel", "database", "file", "default"]
-
-
-def config(*args: str) -> str:
-    """What the command says; with "json" at the end, parsed by `answer`."""
-    out = io.StringIO()
-    call_command("config", *args, stdout=out, stderr=out)
-    return out.getvalue().rstrip("\n")
-
-
-def answer(*args: str) -> Any:
-    return json.loads(config(*args, "--format", "json"))
-
-
-def refusal(*args: str) -> str:
-    with pytest.raises(CommandError) as refused:
-        config(*args)
-    assert refused.value.returncode == 1
-    return str(refused.value)
-
-
-def system_row(key: str = KEY) -> SystemConfiguration:
-    return SystemConfiguration.objects.get(key=key)
 
 
 class TestGet:
@@ -188,6 +165,38 @@ class TestWhatStandsWrong:
         config("set", KEY, "3")
         assert system_row().value == 3
         assert config("history", KEY).encode()
+
+    def test_is_said_beside_what_is_taken_in_its_place(self) -> None:
+        Channel.objects.create(name="Cooking", settings={KEY: "many"})
+        SystemConfiguration.objects.filter(key=KEY).update(value=51)
+        value, override, row = config("get", KEY, "--channel", "Cooking").splitlines()
+        assert value == "2"
+        assert override.startswith('Passed over: channel "Cooking"')
+        assert row.startswith(f"Passed over: system_configuration, {KEY}: ")
+
+    def test_in_a_channel(self) -> None:
+        made = Channel.objects.create(name="Cooking")
+        digits = "1" * 151
+        text = f'{{"no.such": {digits}, "{KEY}": {digits}, "publish.privacy": "public"}}'
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE channels SET settings = %s", [text])
+        said = refusal("set", "publish.privacy", "private", "--channel", "Cooking")
+        assert (
+            f"""The settings of "Cooking" hold what cannot be stored, under 'no.such', '{KEY}'"""
+            in (said)
+        )
+        config("unset", "no.such", "--channel", "Cooking")
+        made.refresh_from_db()
+        assert made.settings == {"publish.privacy": "public"}
+        assert digits[:50] in str(answer("history")[0]["old"])
+
+    def test_in_a_channel_whose_settings_cannot_be_read(self) -> None:
+        made = Channel.objects.create(name="Cooking")
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE channels SET settings = %s", [f'{{"{KEY}": {"1" * 5000}}}'])
+        made.refresh_from_db()
+        assert POSTS_PER_DAY.get(made) == 2
+        assert "cannot be read" in refusal("set", KEY, "3", "--channel", "Cooking")
 
     def test_in_the_history_of_a_setting_that_became_a_secret(self) -> None:
         old = {"key": "github.token", "by": "x", "through": "admin"}
@@ -365,108 +374,3 @@ class TestCheck:
         with CaptureQueriesContext(connection) as queries:
             config("check")
         assert len(queries) == 2
-
-
-class TestHistory:
-    def test_says_who_when_through_what_and_both_values(self) -> None:
-        made = Channel.objects.create(name="Cooking")
-        config("set", KEY, "3", "--channel", "Cooking")
-        config("set", KEY, "0")
-        config("set", "jobs.paused", "on")
-        assert [entry["key"] for entry in answer("history")] == ["jobs.paused", KEY, KEY]
-        system, channel = answer("history", KEY)
-        assert (
-            channel.items()
-            >= {
-                "channel": "Cooking",
-                "channel_id": str(made.pk),
-                "through": "command",
-                "old": None,
-                "new": 3,
-            }.items()
-        )
-        assert (system["channel"], system["new"]) == (None, 0)
-        assert system["by"]
-        assert "inherited → 3 for Cooking" in config("history", KEY)
-
-    def test_of_an_unknown_key_is_refused_but_not_of_one_that_once_was(self) -> None:
-        assert "Did you mean" in refusal("history", "publish.post_per_day")
-        ConfigurationChange.objects.create(key="publish.gone", by="x", through="admin", new=1)
-        assert "publish.gone: inherited → 1" in config("history", "publish.gone")
-
-    def test_stays_when_its_channel_goes(self) -> None:
-        Channel.objects.create(name="Cooking")
-        config("set", KEY, "3", "--channel", "Cooking")
-        Channel.objects.all().delete()
-        assert answer("history")[0]["channel"] == "Cooking"
-
-
-class TestRestore:
-    def test_sets_again_what_a_change_set_and_is_a_change_itself(self) -> None:
-        for value in ("3", "4"):
-            config("set", KEY, value)
-        config("unset", KEY)
-        inherited, four, three = answer("history")
-        assert answer("restore", three["id"]).items() >= {"old": None, "new": 3}.items()
-        assert config("get", KEY) == "3"
-        config("restore", four["id"])
-        assert config("get", KEY) == "4"
-        config("restore", inherited["id"])
-        assert answer("explain", KEY)["source"] == "default"
-        assert ConfigurationChange.objects.count() == 6
-
-    def test_of_a_channel(self) -> None:
-        made = Channel.objects.create(name="Cooking")
-        config("set", KEY, "3", "--channel", "Cooking")
-        first = answer("history")[0]["id"]
-        config("set", KEY, "4", "--channel", "Cooking")
-        Channel.objects.update(name="Renamed")
-        config("restore", first)
-        made.refresh_from_db()
-        assert made.settings == {KEY: 3}
-
-    def test_refuses_what_cannot_be(self) -> None:
-        made = Channel.objects.create(name="Cooking")
-        config("set", KEY, "3", "--channel", "Cooking")
-        change = ConfigurationChange.objects.get()
-        made.delete()
-        assert "There is no channel" in refusal("restore", str(change.pk))
-        ConfigurationChange.objects.update(channel_id=None, new=51)
-        assert "from 0 to 50, not 51" in refusal("restore", str(change.pk))
-        ConfigurationChange.objects.update(key="publish.gone")
-        assert "There is no setting" in refusal("restore", str(change.pk))
-        for unknown in ("nonsense", str(made.pk)):
-            assert "There is no change" in refusal("restore", unknown)
-        assert ConfigurationChange.objects.count() == 1
-
-
-@pytest.mark.django_db(transaction=True)
-class TestAsAProcess:
-    """Exit codes, and that no traceback reaches an operator."""
-
-    def test_what_is_pinned_by_the_environment_is_read_only(self) -> None:
-        pinned = {"YTOPS_PUBLISH_POSTS_PER_DAY": "7"}
-        Channel.objects.create(name="Cooking", settings={KEY: 5})
-        done = manage(
-            "config", "explain", KEY, "--channel", "Cooking", "--format", "json", **pinned
-        )
-        why = json.loads(done.stdout)
-        assert (why["value"], why["source"], why["pinned"]) == (7, "environment", True)
-        done = manage("config", "set", KEY, "3", **pinned)
-        assert done.returncode == 1
-        assert "pinned by the environment variable YTOPS_PUBLISH_POSTS_PER_DAY" in done.stderr
-        assert system_row().value is None
-
-    def test_a_bad_variable_is_named_and_nothing_is_taken_for_the_default(self) -> None:
-        bad = {"YTOPS_PUBLISH_POSTS_PER_DAY": "many"}
-        asked = manage("config", "explain", KEY, "--format", "json", **bad)
-        why = json.loads(asked.stdout)
-        assert (why["value"], why["source"]) == (None, "environment")
-        unset = manage("config", "unset", KEY, **bad)
-        for done in (asked, unset):
-            assert done.returncode == 1
-            assert "YTOPS_PUBLISH_POSTS_PER_DAY: expected a whole number" in done.stderr
-            assert "Traceback" not in done.stderr
-
-    def test_wrong_usage_exits_with_2(self) -> None:
-        assert manage("config", "frob").returncode == 2

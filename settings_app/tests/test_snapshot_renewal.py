@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from settings_app import layers, snapshot
 from settings_app.models import SystemConfiguration
@@ -87,6 +88,20 @@ def test_a_cursor_that_is_not_read_to_its_end_keeps_nothing_back(number: Setting
     elsewhere(lambda: write(2))
     assert number.get() == elsewhere(number.get) == 2
     assert sum(1 for _ in rows) > 40
+
+
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("it has no file")
+    default = connections["default"]
+    gone = default.copy()
+    gone.settings_dict["NAME"] = str(tmp_path / "gone.sqlite3")
+    try:
+        with snapshot._connection_of_its_own(gone), pytest.raises(OperationalError):
+            connection.ensure_connection()
+    finally:
+        connections["default"] = default
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -83,16 +83,16 @@ class Command(BaseCommand):
         else:
             self.print_columns((one.setting.key, self.shown(one), one.source) for one in found)
         valid_static_layers()
-        for problem in [error for one in found for error in one.errors]:
-            self.stderr.write(problem)
+        self.print_errors(*found)
 
     def do_get(self, *, key: str, channel: str | None) -> None:
         valid_static_layers()
-        value = self.explained(key, channel).value
+        why = self.explained(key, channel)
         if self.as_json:
-            self.print_json(value)
+            self.print_json(why.value)
         else:
-            self.stdout.write(text_of(value))
+            self.stdout.write(text_of(why.value))
+        self.print_errors(why)
 
     def do_explain(self, *, key: str, channel: str | None) -> None:
         why = self.explained(key, channel)
@@ -205,6 +205,11 @@ class Command(BaseCommand):
 
     def shown(self, why: layers.Explanation) -> str:
         return layers.shown(why.value) if why.winner.is_set else "–"
+
+    def print_errors(self, *explained: layers.Explanation) -> None:
+        for why in explained:
+            for error in why.errors:
+                self.stderr.write(f"Passed over: {error}")
 
     def print_json(self, value: Any) -> None:
         # There and back, so that what is no JSON (an infinite number) becomes text.
