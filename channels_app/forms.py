@@ -10,7 +10,7 @@ from django.utils.text import Truncator, capfirst
 
 from channels_app.models import Channel
 from settings_app import changes
-from settings_app.display import json_line, key_line
+from settings_app.display import key_line
 from settings_app.forms import SettingField, SettingsForm
 from settings_app.layers import (
     explain_all,
@@ -20,6 +20,7 @@ from settings_app.layers import (
     per_channel,
 )
 from settings_app.models import Through
+from ytops.db import strict_json
 
 STRAYS = "strays"
 
@@ -32,7 +33,7 @@ def strays(channel: Channel | None) -> dict[str, Any]:
 
 def stray_in_words(key: str, value: Any) -> tuple[str, str, str]:
     """The key, the value, and what is wrong."""
-    shown = Truncator(json_line(masked(key, value))).chars(80)
+    shown = Truncator(strict_json.line(masked(key, value))).chars(80)
     return Truncator(key_line(key)).chars(80), shown, capfirst(override_problem(key, value) or "")
 
 

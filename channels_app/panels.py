@@ -7,10 +7,10 @@ from channels_app.models import Channel
 from settings_app.display import layer_in_words
 from settings_app.layers import explain_all, per_channel
 from settings_app.models import ConfigurationChange
+from settings_app.panels import SHOWN
 from ytops.admin.lists import shown_count
 from ytops.admin.panels import index_panel, object_panel
 
-CHANGES_SHOWN = 20
 VIEW = "channels_app.view_channel"
 
 
@@ -43,7 +43,7 @@ def settings(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
             {
                 "setting": explanation.setting,
                 "value": layer_in_words(explanation.winner),
-                "source": explanation.winner.source,
+                "source": explanation.source,
                 "error": explanation.layer("channel").error,
             }
             for explanation in explain_all(per_channel().values(), channel)
@@ -54,5 +54,5 @@ def settings(request: HttpRequest, channel: Channel) -> dict[str, Any] | None:
 
 @object_panel(Channel, "History of settings", "settings_app/history.html", VIEW)
 def history(request: HttpRequest, channel: Channel) -> dict[str, Any]:
-    changes = ConfigurationChange.objects.filter(channel_id=channel.pk)[:CHANGES_SHOWN]
+    changes = ConfigurationChange.objects.filter(channel_id=channel.pk)[:SHOWN]
     return {"column": "Setting", "changes": [(change.key, change) for change in changes]}

@@ -15,6 +15,7 @@ from ytops.admin.base import ModelAdmin
 from ytops.admin.display import pill
 from ytops.admin.forms import OPENED
 from ytops.admin.lists import BoundedChangeList
+from ytops.db import strict_json
 
 Rows = QuerySet[SystemConfiguration]
 INHERIT = "_inherit"
@@ -145,7 +146,7 @@ class SystemConfigurationAdmin(ModelAdmin[SystemConfiguration]):
 
     @admin.display(description="stored")
     def stored(self, row: SystemConfiguration) -> str:
-        return display.in_words(row.secret) if row.value is None else display.json_line(row.value)
+        return display.in_words(row.secret) if row.value is None else strict_json.line(row.value)
 
     def get_fieldsets(self, request: HttpRequest, obj: SystemConfiguration | None = None) -> Any:
         setting, note = setting_of(obj), ""

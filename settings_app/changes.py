@@ -45,22 +45,24 @@ def change(
             changed = _set_row(setting, value)
         else:
             changed = _set_override(scope.locked(channel.pk), setting.key, value)
-        if changed is None:
-            return None
-        return ConfigurationChange.objects.create(
-            key=setting.key, by=by[:200], through=through, **changed
-        )
+        return _recorded(setting.key, changed, by, through)
 
 
 def remove_override(channel: Any, key: str, *, by: str, through: str) -> ConfigurationChange | None:
     """Take out an entry of a channel's settings, whether or not a setting has its key."""
     with transaction.atomic():
         changed = _set_override(scope.locked(channel.pk), key, UNSET)
-        if changed is None:
-            return None
-        return ConfigurationChange.objects.create(
-            key=recordable(key)[:200] or EMPTY_KEY, by=by[:200], through=through, **changed
-        )
+        return _recorded(key, changed, by, through)
+
+
+def _recorded(
+    key: str, changed: dict[str, Any] | None, by: str, through: str
+) -> ConfigurationChange | None:
+    if changed is None:
+        return None
+    return ConfigurationChange.objects.create(
+        key=recordable(key)[:200] or EMPTY_KEY, by=by[:200], through=through, **changed
+    )
 
 
 def refuse_if_fixed(setting: Setting[Any], channel: Any | None = None) -> None:

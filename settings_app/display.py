@@ -1,6 +1,5 @@
 """How settings look in the admin."""
 
-import json
 from typing import Any
 
 from django.utils.text import Truncator
@@ -9,6 +8,7 @@ from settings_app import scope
 from settings_app.layers import Explanation
 from settings_app.registry import UNSET, Setting, text_of
 from settings_app.static_layers import Layer
+from ytops.db import strict_json
 from ytops.db.strict_json import UNSTORABLE
 
 NAMED = 5
@@ -23,20 +23,14 @@ def in_words(value: Any, most: int = 80) -> str:
     return Truncator(text_of(value)).chars(most)
 
 
-def json_line(value: Any) -> str:
-    """JSON as a line of text; what no page can show stays escaped."""
-    text = json.dumps(value, ensure_ascii=False)
-    return json.dumps(value) if UNSTORABLE.search(text) else text
-
-
 def key_line(key: str) -> str:
-    return json_line(key) if UNSTORABLE.search(key) else key
+    return strict_json.line(key) if UNSTORABLE.search(key) else key
 
 
 def layer_in_words(layer: Layer, most: int = 80) -> str:
     """A wrong value is shown as the JSON that it is."""
     if layer.error:
-        return Truncator(json_line(layer.value)).chars(most)
+        return Truncator(strict_json.line(layer.value)).chars(most)
     return in_words(layer.value, most)
 
 

@@ -8,10 +8,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from settings_app.display import fallback, json_line, layer_in_words, pinned
+from settings_app.display import fallback, layer_in_words, pinned
 from settings_app.layers import Explanation
 from settings_app.registry import UNSET, Setting, text_of
 from ytops.admin.forms import EditForm
+from ytops.db import strict_json
 from ytops.db.forms import SecretFormField, SecretWidget, with_plain_line_ends
 from ytops.db.secrets import Secret
 from ytops.db.strict_json import UNSTORABLE
@@ -91,9 +92,9 @@ class SettingField(forms.Field):
         text = with_plain_line_ends(text_of(value)) if self.layer.is_set else ""
         if is_free_text(self.setting):
             plain = type(value) is str and not UNSTORABLE.search(value)
-            return [json_line(value) if wrong and not plain else text, value == ""]
+            return [strict_json.line(value) if wrong and not plain else text, value == ""]
         if wrong:
-            return f"{WRONG_CHOICE if choices_of(self.setting) else ''}{json_line(value)}"
+            return f"{WRONG_CHOICE if choices_of(self.setting) else ''}{strict_json.line(value)}"
         return EMPTY_CHOICE if value == "" else text
 
     def clean(self, value: Any) -> Any:

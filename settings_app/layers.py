@@ -1,6 +1,5 @@
 """The five layers of a setting, highest first, and which of them wins."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from settings_app.static_layers import (
     static_layers,
     valid_static_layers,
 )
+from ytops.db import strict_json
 from ytops.db.nearest import did_you_mean
 from ytops.db.secrets import MASK, CannotDecrypt, Secret
 
@@ -37,8 +37,12 @@ def system_values() -> dict[str, Any]:
     return values | {key: layer.value for key, layer in static.environment.items()}
 
 
+def row_place(key: str) -> str:
+    return f"system_configuration, {key}"
+
+
 def row_layer(setting: Setting[Any], row: Row | None) -> Layer:
-    where = f"system_configuration, {setting.key}"
+    where = row_place(setting.key)
     _, value, secret = row or (setting.key, None, None)
     if value is None and secret is None:
         return Layer("database", where)
@@ -66,7 +70,7 @@ def channel_layer(setting: Setting[Any], channel: Any | None) -> Layer:
 
 
 def overrides_of(channel: Any) -> dict[str, Any]:
-    """None where the JSON cannot be read, which `problems()` says."""
+    """Setting key → value; empty where the JSON cannot be read, which `problems()` says."""
     return channel.settings if isinstance(channel.settings, dict) else {}
 
 
@@ -145,7 +149,7 @@ def shown(value: Any) -> str:
     """A value in one line: JSON, so that an empty text is seen; a secret is its mask."""
     if isinstance(value, Secret):
         return MASK
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return strict_json.line(value)
 
 
 def explain(setting: Setting[Any], row: Row | None, channel: Any | None = None) -> Explanation:
@@ -180,7 +184,7 @@ def problems() -> Iterator[Problem]:
     yield from static_layers().problems
     known = registered()
     for row in SystemConfiguration.objects.set_values():
-        key, where = row[0], f"system_configuration, {row[0]}"
+        key, where = row[0], row_place(row[0])
         if key not in known:
             message = f"no setting has this key.{did_you_mean(key, known)}"
             yield Problem(where, message, "database", key)
@@ -188,7 +192,7 @@ def problems() -> Iterator[Problem]:
             yield Problem(where, error, "database", key)
     for channel in scope.with_overrides():
         if not isinstance(channel.settings, dict):
-            where = f'channel "{channel}" ({channel.pk}), settings'
+            where = override_place(channel, "settings")
             yield Problem(where, "JSON that cannot be read.", "channel")
         for key, value in overrides_of(channel).items():
             if error := override_problem(key, value):

@@ -1,4 +1,3 @@
-import json
 from typing import Any
 
 from django.core.validators import RegexValidator
@@ -8,6 +7,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import Exact
 
 from settings_app.registry import KEY, registered
+from ytops.db import strict_json
 from ytops.db.constraints import one_of, text_lengths
 from ytops.db.fields import SecretField, StrictJSONField
 from ytops.db.models import BaseModel, BaseQuerySet
@@ -143,7 +143,7 @@ class ConfigurationChange(BaseModel):
         if value is None:
             return "inherited"
         public = self._public(value, fingerprint)
-        return public if public is MASK else json.dumps(public, ensure_ascii=False)
+        return public if public is MASK else strict_json.line(public)
 
     def _public(self, value: Any, fingerprint: str) -> Any:
         """A value of a setting that has become a secret since is its mask."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from django.core.exceptions import ValidationError
@@ -59,6 +60,9 @@ class Setting(Generic[T]):
         object.__setattr__(self, "pinned", name in os.environ)
         self._refuse_a_wrong_declaration()
         _registered[self.key] = self
+        in_order = sorted(_registered.items())
+        _registered.clear()
+        _registered.update(in_order)
         snapshot.forget()
 
     def _refuse_a_wrong_declaration(self) -> None:
@@ -201,7 +205,7 @@ _registered: dict[str, Setting[Any]] = {}
 
 def registered() -> Mapping[str, Setting[Any]]:
     """All settings by key, in the order of their keys."""
-    return dict(sorted(_registered.items()))
+    return MappingProxyType(_registered)
 
 
 def find(key: str) -> Setting[Any]:

@@ -135,6 +135,12 @@ def pretty(value: Any) -> str:
     return _laid_out(value, "\n", ensure_ascii=True) if UNSTORABLE.search(text) else text
 
 
+def line(value: Any) -> str:
+    """JSON in one line; what no page can show stays escaped, what JSON does not know is text."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, default=str) if UNSTORABLE.search(text) else text
+
+
 def _laid_out(value: Any, line: str, **style: Any) -> str:
     """A member a line, but a list of plain values, such as the times of a day, on one."""
     members: list[str]

@@ -76,10 +76,10 @@ class Command(BaseCommand):
     def do_list(self, *, channel: str | None, changed: bool) -> None:
         found = layers.explain_all(registered().values(), self.find_channel(channel))
         if changed:
-            found = [one for one in found if one.winner.source != "default" or one.errors]
-        keys = ("key", "type", "value", "source", "pinned")
+            found = [one for one in found if one.source != "default" or one.errors]
         if self.as_json:
-            self.print_json([{key: one.as_dict()[key] for key in keys} for one in found])
+            whole = [one.as_dict() for one in found]
+            self.print_json([{k: v for k, v in one.items() if k != "layers"} for one in whole])
         else:
             self.print_columns((one.setting.key, self.shown(one), one.source) for one in found)
         valid_static_layers()
