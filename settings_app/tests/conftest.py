@@ -6,6 +6,16 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
+from settings_app.models import SystemConfiguration
+from settings_app.registry import Setting
+
+
+@pytest.fixture
+def number(committing: None, declare: Callable[..., Setting[int]]) -> Setting[int]:
+    """A setting, `test.number`, whose row holds 1."""
+    SystemConfiguration.objects.create(key="test.number", value=1)
+    return declare("test.number", int, default=0)
+
 
 @pytest.fixture
 def member(db: Any) -> Callable[[str], Client]:

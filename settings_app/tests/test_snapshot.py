@@ -20,13 +20,6 @@ ROWS = SystemConfiguration.objects
 
 
 @pytest.fixture
-def number(declare: Callable[..., Setting[int]]) -> Setting[int]:
-    """A setting whose row holds 1."""
-    ROWS.create(key=KEY, value=1)
-    return declare(KEY, int, default=0)
-
-
-@pytest.fixture
 def seen(number: Setting[int]) -> Iterator[list[str]]:
     with statements_seen() as seen:
         yield seen

@@ -19,13 +19,6 @@ KEY = "test.number"
 ROWS = SystemConfiguration.objects
 
 
-@pytest.fixture
-def number(declare: Callable[..., Setting[int]]) -> Setting[int]:
-    """A setting whose row holds 1."""
-    ROWS.create(key=KEY, value=1)
-    return declare(KEY, int, default=0)
-
-
 def write(value: Any) -> None:
     ROWS.filter(key=KEY).update(value=value)
 
