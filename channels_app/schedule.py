@@ -1,10 +1,15 @@
 """When a channel publishes: its time zone, its weekly slots, and the days it does not."""
 
+import hashlib
 import re
-from datetime import date
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from heapq import heappop, heappush
 from typing import Any, TypeGuard
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ValidationError
 
@@ -14,6 +19,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = ("timezone", "slots", "jitter_minutes", "blackout_days", "valid_from", "valid_until")
 LONGEST_JITTER = 120
 WALL_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+HORIZON = timedelta(days=366)
 
 
 def default_schedule() -> dict[str, Any]:
@@ -116,3 +122,116 @@ def _is_day(text: Any) -> TypeGuard[str]:
         return isinstance(text, str) and date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An instant in UTC, and why it is passed over; None if it is free."""
+
+    at: datetime
+    refusal: str | None = None
+
+
+def next_slots(
+    schedule: dict[str, Any],
+    after: datetime,
+    taken: Iterable[datetime],
+    *,
+    seed: str,
+    posts_per_day: int,
+    min_gap: timedelta,
+    used: Collection[datetime] = (),
+) -> Iterator[Slot]:
+    """The slots of a valid schedule later than `after`, in order, until HORIZON after it.
+
+    `taken` are the publications so far and to come: each counts for the cap and the gap, and so
+    does each free slot that was yielded. Those from two days before `after` on are enough. `used`
+    are instants that cannot be given again although nothing is published then. The same `seed`
+    yields the same jitter in every process. All times are aware.
+    """
+    if not schedule:
+        return
+    zone, blackout = ZoneInfo(schedule["timezone"]), set(schedule.get("blackout_days", ()))
+    ahead = deque(sorted(taken))
+    posts = Counter(at.astimezone(zone).date() for at in ahead)
+    last: datetime | None = None
+    for at in _instants(schedule, zone, after, seed):
+        while ahead and ahead[0] <= at:
+            last = ahead.popleft()
+        day = at.astimezone(zone).date()
+        refusal = _no_day(schedule, blackout, day)
+        if not refusal and (at == last or at in used):
+            refusal = "taken"
+        if not refusal and posts[day] >= posts_per_day:
+            refusal = _full(posts_per_day)
+        refusal = refusal or _too_near(at, (last, ahead[0] if ahead else None), min_gap, zone)
+        if not refusal:
+            posts[day] += 1
+            last = at
+        yield Slot(at, refusal)
+
+
+def _instants(
+    schedule: dict[str, Any], zone: ZoneInfo, after: datetime, seed: str
+) -> Iterator[datetime]:
+    """In order, although jitter lets slots overtake one another and pass midnight."""
+    walls = {
+        DAYS.index(day): [time.fromisoformat(text) for text in times]
+        for day, times in schedule["slots"].items()
+    }
+    longest = schedule.get("jitter_minutes", 0) * 60
+    # Two days: one that the zone may lie behind UTC, one that the end of a day and jitter take.
+    first = after.astimezone(UTC).date() - timedelta(days=2)
+    pending: list[datetime] = []
+    for number in range(HORIZON.days + 5):
+        day = first + timedelta(days=number)
+        for wall in walls.get(day.weekday(), ()):
+            # Through UTC: a time that the clocks skip is that much later, of two the first holds.
+            at = datetime.combine(day, wall, zone).astimezone(UTC)
+            heappush(pending, at + _jitter_of(seed, day, wall, longest))
+        # No offset is as much as a day: what comes of later days is not before this midnight.
+        midnight = datetime.combine(day, time(), UTC)
+        while pending and pending[0] < midnight:
+            at = heappop(pending)
+            if after < at <= after + HORIZON:
+                yield at
+
+
+def _jitter_of(seed: str, day: date, wall: time, longest: int) -> timedelta:
+    """0 to `longest` seconds."""
+    digest = hashlib.sha256(f"{seed} {day} {wall:%H:%M}".encode()).digest()
+    return timedelta(seconds=int.from_bytes(digest[:8]) % (longest + 1))
+
+
+def _no_day(schedule: dict[str, Any], blackout: set[str], day: date) -> str | None:
+    text = day.isoformat()
+    if text < schedule.get("valid_from", text):
+        return f"before valid_from {schedule['valid_from']}"
+    if text > schedule.get("valid_until", text):
+        return f"after valid_until {schedule['valid_until']}"
+    return "a blackout day" if text in blackout else None
+
+
+def _full(posts_per_day: int) -> str:
+    if not posts_per_day:
+        return "publish.posts_per_day is 0"
+    posts = "post" if posts_per_day == 1 else f"{posts_per_day} posts"
+    return f"the day has its {posts} already (publish.posts_per_day)"
+
+
+def _too_near(
+    at: datetime,
+    neighbours: tuple[datetime | None, datetime | None],
+    min_gap: timedelta,
+    zone: ZoneInfo,
+) -> str | None:
+    for other, side in zip(neighbours, ("after", "before"), strict=True):
+        if other is not None and abs(at - other) < min_gap:
+            local, minute = other.astimezone(zone), timedelta(minutes=1)
+            same_day = local.date() == at.astimezone(zone).date()
+            when = f"{local:%H:%M}" if same_day else f"{local:%H:%M on %a %d %b}"
+            return (
+                f"{abs(at - other) // minute} min {side} the one at {when}; "
+                f"the least is {min_gap // minute} (publish.min_gap_minutes)"
+            )
+    return None
