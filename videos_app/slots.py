@@ -1,0 +1,148 @@
+"""When the videos of a channel are published: what is taken, what is free, and why not."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.db.transaction import TransactionManagementError
+from django.utils import timezone
+
+from channels_app.models import Channel
+from channels_app.schedule import Slot, next_slots, validate_schedule
+from videos_app.conf import MIN_GAP_MINUTES, POSTS_PER_DAY
+from videos_app.models import Video
+from ytops.db.strict_json import validate_object
+
+# A local day has up to 25 hours, and the longest gap is 24.
+LOOKING_BACK = timedelta(days=2)
+
+
+def assign(video: Video) -> datetime | None:
+    """Give a video the next free instant of its channel, or None: `why_none()` says why.
+
+    A time to come that it has already stays. The channel's row is locked until the transaction
+    ends, so that no other video gets the same instant; outside of one it is refused with a
+    TransactionManagementError.
+    """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("An instant is assigned in a transaction only.")
+    channels = Channel.objects.select_for_update(no_key=True).annotate(now=Now())
+    channel: Any = channels.get(pk=video.channel_id)
+    now: datetime = channel.now
+    times = _times(channel, now)
+    own, _ = times.pop(video.pk, (None, None))
+    if own is not None and own > now:
+        video.scheduled_for = own
+        return own
+    at = None if schedule_problem(channel) else _first_free(channel, now, times)
+    if at is not None:
+        Video.objects.filter(pk=video.pk).update(scheduled_for=at)
+        video.scheduled_for = at
+    return at
+
+
+def upcoming(channel: Channel, now: datetime, count: int) -> tuple[list[Slot], str]:
+    """The next `count` free instants and what is passed over before each.
+
+    And why there are fewer, if there are.
+    """
+    if why := _never(channel, now):
+        return [], why
+    shown: list[Slot] = []
+    passed_over: list[Slot] = []
+    for slot in _slots(channel, now, _times(channel, now)):
+        passed_over.append(slot)
+        if not slot.refusal:
+            shown += passed_over
+            passed_over = []
+            count -= 1
+        if not count:
+            return shown, ""
+    return shown, _no_more(channel, shown, passed_over)
+
+
+def why_none(channel: Channel, now: datetime | None = None) -> str:
+    """Why a channel has no free instant; empty if it has one."""
+    return upcoming(channel, now or timezone.now(), 1)[1]
+
+
+def taken(channel: Channel, now: datetime) -> list[datetime]:
+    """When its videos were or will be published, from LOOKING_BACK on.
+
+    A published video counts once, when it was.
+    """
+    return _taken(_times(channel, now))
+
+
+def schedule_problem(channel: Channel) -> str:
+    """What is wrong with a schedule that was stored by other hands."""
+    try:
+        validate_object(channel.schedule)
+        validate_schedule(channel.schedule)
+    except ValidationError as error:
+        return f"The schedule of {channel} is wrong: {' '.join(error.messages)}"
+    return ""
+
+
+Times = dict[Any, tuple[datetime | None, datetime | None]]
+
+
+def _times(channel: Channel, now: datetime) -> Times:
+    """Video → when it is scheduled and when it was published."""
+    since = now - LOOKING_BACK
+    recent = Q(scheduled_for__gte=since) | Q(published_at__gte=since)
+    rows = Video.objects.filter(recent, channel_id=channel.pk).order_by()
+    found = rows.values_list("pk", "scheduled_for", "published_at")
+    return {pk: (scheduled, published) for pk, scheduled, published in found}
+
+
+def _taken(times: Times) -> list[datetime]:
+    either = (published or scheduled for scheduled, published in times.values())
+    return [at for at in either if at is not None]
+
+
+def _slots(channel: Channel, now: datetime, times: Times) -> Iterator[Slot]:
+    return next_slots(
+        channel.schedule,
+        now,
+        _taken(times),
+        seed=str(channel.pk),
+        posts_per_day=POSTS_PER_DAY.get(channel),
+        min_gap=timedelta(minutes=MIN_GAP_MINUTES.get(channel)),
+        # The database takes an instant once a channel, even if its video was published earlier.
+        used={scheduled for scheduled, _ in times.values() if scheduled},
+    )
+
+
+def _first_free(channel: Channel, now: datetime, times: Times) -> datetime | None:
+    free = (slot.at for slot in _slots(channel, now, times) if not slot.refusal)
+    return next(free, None)
+
+
+def _never(channel: Channel, now: datetime) -> str:
+    """Why no slot can be free, whatever is taken."""
+    if wrong := schedule_problem(channel):
+        return wrong
+    schedule = channel.schedule
+    if not schedule:
+        return f"{channel} has no schedule."
+    if not any(schedule["slots"].values()):
+        return f"The schedule of {channel} has no slots."
+    today, last = now.astimezone(ZoneInfo(schedule["timezone"])).date(), schedule.get("valid_until")
+    if last and last < today.isoformat():
+        return f"The schedule of {channel} ended on {last}."
+    return "" if POSTS_PER_DAY.get(channel) else f"publish.posts_per_day of {channel} is 0."
+
+
+def _no_more(channel: Channel, shown: list[Slot], passed_over: list[Slot]) -> str:
+    if last := channel.schedule.get("valid_until"):
+        return (
+            f"The schedule of {channel} has no {'other ' if shown else ''}free slot until {last}."
+        )
+    why = f": the next one is passed over, {passed_over[0].refusal}" if passed_over else ""
+    return f"{channel} has no {'other ' if shown else ''}free slot within a year{why}."
