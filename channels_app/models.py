@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import CheckConstraint, Q
 
 from channels_app.credentials import validate_credentials
+from channels_app.filters import validate_filters
 from channels_app.schedule import default_schedule, validate_schedule
 from channels_app.settings_json import validate_settings
 from ytops.db.constraints import json_shapes, starts_with, text_lengths
@@ -167,7 +168,13 @@ class Channel(BaseModel):
         help_text="When this channel publishes: time zone and weekly slots. "
         "How often is a setting. {} means: no schedule.",
     )
-    filters = JSONObjectField(help_text="Which scraped videos qualify for this channel.")
+    filters = JSONObjectField(
+        validators=[validate_filters],
+        help_text="Which scraped videos qualify, such as "
+        '{"min_duration_seconds": 15, "max_duration_seconds": 90, "title_excludes": ["giveaway"]}. '
+        "min_width, min_height and min_views may stand there too. {} means: all. "
+        "A video of which such a number is not known does not qualify.",
+    )
     metadata = JSONObjectField()
     default_preset = models.ForeignKey(
         TransformationPreset, models.SET_NULL, null=True, blank=True, related_name="channels"
