@@ -1,12 +1,16 @@
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
+from django.core.exceptions import FieldError
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import UniqueConstraint
+from django.db.models import F, UniqueConstraint
 
 from channels_app.models import Channel, ChannelQuerySet, Music, TransformationPreset
+from videos_app.life import RESTING, MoveRefused, VideoStatus, refuse_unless_allowed
 from ytops.db.constraints import json_shapes, one_of, text_lengths
 from ytops.db.fields import JSONObjectField, StrictJSONField
+from ytops.db.functions import Append
 from ytops.db.models import BaseModel, BaseQuerySet
 
 YOUTUBE_VIDEO_ID = RegexValidator(
@@ -15,17 +19,13 @@ YOUTUBE_VIDEO_ID = RegexValidator(
 )
 
 
-class VideoStatus(models.TextChoices):
-    SCRAPED = "scraped", "scraped"
-    DOWNLOADING = "downloading", "downloading"
-    DOWNLOADED = "downloaded", "downloaded"
-    TRANSFORMING = "transforming", "transforming"
-    TRANSFORMED = "transformed", "transformed"
-    PUBLISHING = "publishing", "publishing"
-    PUBLISHED = "published", "published"
-    SKIPPED = "skipped", "skipped"
-    FAILED = "failed", "failed"
-    NEEDS_REVIEW = "needs_review", "needs review"
+# What `move()` alone writes.
+MOVED = frozenset({"status", "processing_history"})
+
+
+def refuse_what_moves(names: Iterable[str]) -> None:
+    if written := MOVED & set(names):
+        raise FieldError(f"{' and '.join(sorted(written))} of a video: only move() writes them.")
 
 
 class VideoQuerySet(BaseQuerySet["Video"]):
@@ -43,6 +43,26 @@ class VideoQuerySet(BaseQuerySet["Video"]):
     def scheduled(self) -> "VideoQuerySet":
         return self.in_progress().filter(scheduled_for__isnull=False).order_by("scheduled_for")
 
+    def update(self, **values: Any) -> int:
+        refuse_what_moves(values)
+        return super().update(**values)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Any, *args: Any, **options: Any) -> list["Video"]:
+        refuse_what_moves(options.get("update_fields") or [*args, ()][3:4] or ())
+        return super().bulk_create(objs, *args, **options)
+
+    def move(self, entry: dict[str, Any], **values: Any) -> int:
+        """The UPDATE of `Video.move`, on those that stand where the entry begins."""
+        history = Append("processing_history", entry)
+        standing = self.filter(status=entry["from"])
+        return super(VideoQuerySet, standing).update(
+            status=entry["to"], processing_history=history, **values
+        )
+
+    move.alters_data = True  # type: ignore[attr-defined]
+
     def get_by_natural_key(self, channel: str, source_url: str) -> "Video":
         channels: ChannelQuerySet = Channel.objects.all()
         return self.get(channel=channels.get_by_natural_key(channel), source_url=source_url)
@@ -50,6 +70,7 @@ class VideoQuerySet(BaseQuerySet["Video"]):
 
 class Video(BaseModel):
     Status = VideoStatus
+    _read: dict[str, Any]  # status and history as they were in the row
     IN_PROGRESS = [
         Status.SCRAPED,
         Status.DOWNLOADING,
@@ -106,6 +127,58 @@ class Video(BaseModel):
 
     def __str__(self) -> str:
         return self.title or self.source_url
+
+    @property
+    def rests_at(self) -> VideoStatus:
+        """The last status between two jobs that it reached: from here it can go on."""
+        entries = self.processing_history if isinstance(self.processing_history, list) else []
+        reached = [entry.get("to") for entry in entries if isinstance(entry, dict)]
+        return VideoStatus(next((to for to in reversed(reached) if to in RESTING), RESTING[0]))
+
+    def move(
+        self, to: VideoStatus, *, by: str, why: str = "", job: Any = None, **values: Any
+    ) -> None:
+        """Move to `to` and append to the history, with other fields, in one conditional UPDATE.
+
+        MoveRefused, with both states, if the move is not allowed or somebody else moved it first.
+        """
+        refuse_unless_allowed(self, self.status, to)
+        entry = {"from": self.status, "to": to.value, "by": by, "why": why}
+        entry |= {"job": str(job.pk)} if job else {}
+        if not Video.objects.filter(pk=self.pk).move(entry, **values):
+            found = Video.objects.filter(pk=self.pk).values_list("status", flat=True).first()
+            raise MoveRefused(
+                f'"{self}" was to go from {self.status} to {to.value}, but it is '
+                f"{found or 'gone'} by now."
+            )
+        self.take_over({**values, "status": to.value, "processing_history": F("")})
+        self._note_what_was_read()
+
+    def _note_what_was_read(self) -> None:
+        self._read = {name: self.__dict__.get(name) for name in MOVED}
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Any, values: Any) -> Self:
+        video = super().from_db(db, field_names, values)
+        video._note_what_was_read()
+        return video
+
+    def refresh_from_db(self, *args: Any, **options: Any) -> None:
+        super().refresh_from_db(*args, **options)
+        self._note_what_was_read()
+
+    def save(self, **options: Any) -> None:
+        """As Django's, without status and history: FieldError if either is to be written."""
+        if not self._state.adding:
+            named = options.get("update_fields")
+            refuse_what_moves(named or ())
+            refuse_what_moves(name for name in MOVED if self.__dict__.get(name) != self._read[name])
+            if named is None:
+                fields = {field.attname: field.name for field in self._meta.concrete_fields}
+                loaded = self.__dict__.keys() & fields.keys() - {"id"}
+                options["update_fields"] = {fields[name] for name in loaded} - MOVED
+        super().save(**options)
+        self._note_what_was_read()
 
     def natural_key(self) -> tuple[Any, ...]:
         return (*self.channel.natural_key(), self.source_url)

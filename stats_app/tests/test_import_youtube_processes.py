@@ -146,7 +146,7 @@ def test_a_video_that_gets_its_id_in_the_very_moment_is_found(write: Write) -> N
     video = channel.videos.create(source_url="https://example.com/1", status="publishing")
     path = write("video", video_item())
     with transaction.atomic():
-        video.save_fields(youtube_video_id=PAN, status=Video.Status.PUBLISHED)
+        video.move(Video.Status.PUBLISHED, by="a worker", youtube_video_id=PAN)
         importing = import_in_thread(path)
         time.sleep(0.4)
     importing.join()

@@ -64,3 +64,19 @@ class BaseModel(models.Model):
         if changed:
             self.save(update_fields=changed)
         return self
+
+    def write(self, **values: Any) -> None:
+        """UPDATE these fields of the row, whatever the instance has of others.
+
+        What an expression made of a field is read from the row when it is next asked for.
+        """
+        type(self)._default_manager.filter(pk=self.pk).update(**values)
+        self.take_over(values)
+
+    def take_over(self, values: dict[str, Any]) -> None:
+        """Have what an UPDATE has just written."""
+        for name, value in values.items():
+            if hasattr(value, "resolve_expression"):
+                self.__dict__.pop(name, None)
+            else:
+                setattr(self, name, value)

@@ -21,7 +21,7 @@ def assert_not_storable(row: Model, **values: Any) -> None:
     """Past every form and validator: by UPDATE, and by INSERT of another row."""
     model: Any = type(row)
     with refused_by_the_database():
-        model.objects.filter(pk=row.pk).update(**values)
+        model._base_manager.filter(pk=row.pk).update(**values)
     for name, value in values.items():
         setattr(row, name, value)
     row.pk = None

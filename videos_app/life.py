@@ -1,0 +1,48 @@
+"""The life of a video: the one place that says which moves are allowed."""
+
+from django.db import models
+
+
+class VideoStatus(models.TextChoices):
+    SCRAPED = "scraped", "scraped"
+    DOWNLOADING = "downloading", "downloading"
+    DOWNLOADED = "downloaded", "downloaded"
+    TRANSFORMING = "transforming", "transforming"
+    TRANSFORMED = "transformed", "transformed"
+    PUBLISHING = "publishing", "publishing"
+    PUBLISHED = "published", "published"
+    SKIPPED = "skipped", "skipped"
+    FAILED = "failed", "failed"
+    NEEDS_REVIEW = "needs_review", "needs review"
+
+
+S = VideoStatus
+# Where a video rests between two jobs: what was reached stays reached.
+RESTING = (S.SCRAPED, S.DOWNLOADED, S.TRANSFORMED)
+MOVES: dict[VideoStatus, tuple[VideoStatus, ...]] = {
+    S.SCRAPED: (S.DOWNLOADING, S.SKIPPED, S.NEEDS_REVIEW),
+    S.DOWNLOADING: (S.DOWNLOADED, S.SCRAPED, S.FAILED, S.SKIPPED, S.NEEDS_REVIEW),
+    S.DOWNLOADED: (S.TRANSFORMING, S.SKIPPED, S.NEEDS_REVIEW),
+    S.TRANSFORMING: (S.TRANSFORMED, S.DOWNLOADED, S.FAILED, S.SKIPPED, S.NEEDS_REVIEW),
+    S.TRANSFORMED: (S.PUBLISHING, S.SKIPPED, S.NEEDS_REVIEW),
+    # Never skipped: it may be out.
+    S.PUBLISHING: (S.PUBLISHED, S.TRANSFORMED, S.FAILED, S.NEEDS_REVIEW),
+    S.PUBLISHED: (),
+    S.SKIPPED: RESTING,
+    S.FAILED: (*RESTING, S.SKIPPED, S.NEEDS_REVIEW),
+    S.NEEDS_REVIEW: (S.PUBLISHED, *RESTING),
+}
+
+
+class MoveRefused(Exception):
+    """A move that the table does not have, or that came too late; nothing has changed."""
+
+
+def refuse_unless_allowed(what: object, status: str, to: VideoStatus) -> None:
+    allowed = MOVES[VideoStatus(status)]
+    if to not in allowed:
+        expected = ", ".join(allowed) or "nothing: that is its end"
+        raise MoveRefused(
+            f'"{what}" cannot go from {status} to {to.value}; from {status} it can go to: '
+            f"{expected}."
+        )
