@@ -1,53 +1,43 @@
+from datetime import datetime, timedelta
+from enum import StrEnum
+from random import uniform
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels_app.models import Channel
+from jobs_app import conf, pipeline
+from jobs_app.queue import VideoProcessingJobQuerySet, tries
+from jobs_app.states import LIVE, JobKind, JobRefused, JobStatus, LeaseLost
+from videos_app.life import MoveRefused
 from videos_app.models import Video
 from ytops.db.constraints import between, in_range, json_shapes, one_of, text_lengths
 from ytops.db.fields import JSONObjectField
-from ytops.db.models import BaseModel, BaseQuerySet
+from ytops.db.models import BaseModel
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 MOST_ATTEMPTS = 32_767
 LONGEST_BACKOFF = 2_147_483_647
+LONGEST_WAIT = timedelta(days=1)  # between two attempts
+NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 
-class JobStatus(models.TextChoices):
-    QUEUED = "queued", "queued"
-    RUNNING = "running", "running"
-    SUCCEEDED = "succeeded", "succeeded"
-    FAILED = "failed", "failed"
-    CANCELLED = "cancelled", "cancelled"
+class Answer(StrEnum):
+    """To a heartbeat."""
 
-
-class JobKind(models.TextChoices):
-    DOWNLOAD = "download", "download"
-    TRANSFORM = "transform", "transform"
-    PUBLISH = "publish", "publish"
-
-
-class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
-    def queued(self) -> "VideoProcessingJobQuerySet":
-        return self.filter(status=VideoProcessingJob.Status.QUEUED)
-
-    def running(self) -> "VideoProcessingJobQuerySet":
-        return self.filter(status=VideoProcessingJob.Status.RUNNING)
-
-    def live(self) -> "VideoProcessingJobQuerySet":
-        return self.filter(status__in=VideoProcessingJob.LIVE)
-
-    def failed(self) -> "VideoProcessingJobQuerySet":
-        return self.filter(status=VideoProcessingJob.Status.FAILED)
+    CONTINUE = "continue"
+    CANCEL = "cancel"
+    LOST = "lost"
 
 
 class VideoProcessingJob(BaseModel):
     Kind = JobKind
     Status = JobStatus
-    LIVE = [Status.QUEUED, Status.RUNNING]
+    LIVE = LIVE
 
     video = models.ForeignKey(Video, models.CASCADE, related_name="jobs")
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="jobs")
@@ -90,6 +80,23 @@ class VideoProcessingJob(BaseModel):
             models.Index(fields=["channel", "-created_at"], name="jobs_by_channel"),
             models.Index(fields=["channel", "status"], name="jobs_by_channel_status"),
             models.Index(fields=["video", "-created_at"], name="jobs_by_video"),
+            # The claim: the lanes, what runs, and who was served last.
+            models.Index(
+                fields=["channel", "kind", "priority", "run_at", "id"],
+                name="jobs_lanes",
+                condition=Q(status="queued"),
+            ),
+            models.Index(
+                fields=["channel", "lease_expires_at"],
+                name="jobs_running",
+                condition=Q(status="running"),
+            ),
+            models.Index(fields=["channel", "started_at"], name="jobs_by_service"),
+            models.Index(
+                fields=["finished_at"],
+                name="jobs_ended",
+                condition=Q(status__in=["succeeded", "failed", "cancelled"]),
+            ),
         ]
         constraints = [
             UniqueConstraint(
@@ -113,6 +120,20 @@ class VideoProcessingJob(BaseModel):
                 violation_error_message="A GitHub run id is greater than 0.",
             ),
             CheckConstraint(
+                condition=Q(
+                    status="running",
+                    lease_token__isnull=False,
+                    lease_expires_at__isnull=False,
+                    started_at__isnull=False,
+                )
+                | (
+                    ~Q(status="running")
+                    & Q(lease_token__isnull=True, lease_expires_at__isnull=True)
+                ),
+                name="jobs_lease_while_running",
+                violation_error_message="A job has a lease while it runs, and only then.",
+            ),
+            CheckConstraint(
                 condition=Q(finished_at__gte=F("started_at")),
                 name="jobs_finish_after_start",
                 violation_error_message="A job cannot finish before it starts.",
@@ -131,3 +152,179 @@ class VideoProcessingJob(BaseModel):
         if self._state.adding and not self.channel_id and self.video_id:
             self.channel_id = self.video.channel_id
         super().save(**options)
+
+    @property
+    def who(self) -> str:
+        return f"worker {self.worker}"
+
+    # --- what its worker says; each is refused once the lease is another's ---
+
+    def heartbeat(self, *, progress: int | None = None, run_id: int | None = None) -> Answer:
+        """Keep the lease for another while, and learn whether to go on."""
+        values: dict[str, Any] = {"progress": progress, "github_workflow_run_id": run_id}
+        values = {name: value for name, value in values.items() if value is not None}
+        values["lease_expires_at"] = Now() + timedelta(seconds=conf.LEASE_SECONDS.get())
+        mine = VideoProcessingJob.objects.running().filter(pk=self.pk, lease_token=self.lease_token)
+        if not mine.update(**values):
+            return Answer.LOST
+        return Answer.CANCEL if mine.exclude(cancel_requested_at=None).exists() else Answer.CONTINUE
+
+    @transaction.atomic
+    def complete(self, result: dict[str, Any] | None = None) -> None:
+        """The work is done: move the video on. LeaseLost, MoveRefused.
+
+        ValidationError unless the result of a publication has its `youtube_video_id`: what is not
+        confirmed is not out.
+        """
+        self._lock_mine()
+        result = result or {}
+        if self.kind == JobKind.PUBLISH:
+            if "youtube_video_id" not in result:
+                raise ValidationError('The result has no "youtube_video_id".')
+            pipeline.check_youtube_video_id(self.video, result["youtube_video_id"])
+        self.end(JobStatus.SUCCEEDED, progress=100, result=result, error_message="")
+        pipeline.succeed(self)
+
+    @transaction.atomic
+    def fail(self, error: str, *, retry_in: timedelta | None = None, final: bool = False) -> None:
+        """This attempt came to nothing: another follows, unless it was the last or `final`.
+
+        LeaseLost. A publication that fails without `retry_in` and `final` may be out: a person
+        has to look, and nothing is tried again. With either the worker says that it is not.
+        """
+        self._lock_mine()
+        known = self.kind != JobKind.PUBLISH or final or retry_in is not None
+        self._give_up(error, by=self.who, known=known, retry_in=retry_in, final=final)
+
+    # --- what others do with it ---
+
+    @transaction.atomic
+    def rescue(self) -> bool:
+        """Take it from a worker that is silent; whether it was not somebody else's by then."""
+        silent = Q(status=JobStatus.RUNNING, lease_expires_at__lt=Now())
+        if not self._lock(silent & Q(lease_token=self.lease_token)):
+            return False
+        error = f"the lease of {self.worker} expired in attempt {self.attempts}"
+        self._give_up(error, by="rescue", known=self.kind != JobKind.PUBLISH)
+        return True
+
+    @transaction.atomic
+    def cancel(self, *, by: str) -> None:
+        """Take it out of the queue; if it runs, have its worker told. JobRefused if it ended."""
+        if not self._lock(Q(status__in=LIVE)):
+            raise JobRefused(self._is_not("queued or running, so it cannot be cancelled"))
+        if self.status == JobStatus.RUNNING:
+            self.write(cancel_requested_at=Now())
+            return
+        self.end(JobStatus.CANCELLED, cancel_requested_at=Now())
+        try:
+            pipeline.stop(self, by=by)
+        except MoveRefused as refusal:
+            self.write(error_message=str(refusal))
+
+    @transaction.atomic
+    def retry(self, *, by: str) -> bool:
+        """Queue it again, with all its attempts; whether it is queued, or waits for a slot.
+
+        JobRefused, MoveRefused if it has not failed and was not cancelled, or its video went on.
+        """
+        ended = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED])
+        if not self._lock(ended):
+            raise JobRefused(self._is_not("failed or cancelled, so it cannot be tried again"))
+        last = pipeline.last_ended(self.video)
+        if last != self:
+            raise JobRefused(
+                f'Job {self.pk} is not what "{self.video}" stopped at'
+                + (f": that is job {last.pk}." if last else ".")
+            )
+        is_queued = pipeline.resume(self.video, by=by) is not None
+        self.refresh_from_db()
+        return is_queued
+
+    @transaction.atomic
+    def review(self, *, by: str) -> None:
+        """Take it from its worker or out of the queue, and let a person look at its video."""
+        if not self._lock(Q(status__in=[*LIVE, JobStatus.FAILED])):
+            raise JobRefused(self._is_not("queued, running or failed, so it needs no review"))
+        why = f"{by} wants a review of its {self.kind}"
+        if self.status != JobStatus.FAILED:
+            self.end(JobStatus.FAILED, error_message=why)
+        pipeline.ask_a_person(self, why, by)
+
+    # --- in the transaction of one of the above ---
+
+    def _lock(self, condition: Q) -> bool:
+        """Lock the row if it meets the condition, and have it as it is now, with its video."""
+        rows = VideoProcessingJob.objects.select_related("video").select_for_update(of=("self",))
+        found = rows.filter(condition, pk=self.pk).first()
+        if found is not None:
+            self.__dict__.update(found.__dict__)
+        return found is not None
+
+    def _lock_mine(self) -> None:
+        if not self._lock(Q(status=JobStatus.RUNNING, lease_token=self.lease_token)):
+            raise LeaseLost(self._is_not("held with this token"))
+
+    def _is_not(self, expected: str) -> str:
+        rows = VideoProcessingJob.objects.filter(pk=self.pk)
+        found = rows.values_list("status", "worker").first()
+        if found is None:
+            return f"There is no job {self.pk}."
+        status, worker = found
+        held = f" by {worker}" if status == JobStatus.RUNNING else ""
+        return f"Job {self.pk} is {status}{held}: it is not {expected}."
+
+    def _give_up(
+        self,
+        error: str,
+        *,
+        by: str,
+        known: bool,
+        retry_in: timedelta | None = None,
+        final: bool = False,
+    ) -> None:
+        """`known`: whether it is known that the attempt had no effect."""
+        last = final or self.attempts >= self.max_attempts
+        tried = f"{self.attempts} of {self.max_attempts}: {error}"
+        try:
+            if not known:
+                self.end(JobStatus.FAILED, error_message=error)
+                pipeline.ask_a_person(self, f"its outcome is not known: {error}", by)
+            elif self.cancel_requested_at:
+                self.end(JobStatus.CANCELLED, error_message=error)
+                pipeline.put_back(self, error, by)
+                pipeline.stop(self, by)
+            elif last:
+                self.end(JobStatus.FAILED, error_message=error)
+                pipeline.fail(self, f"failed {tried}", by)
+            else:
+                wait = self.wait() if retry_in is None else retry_in
+                again: dict[str, Any] = {"run_at": Now() + wait, "error_message": error}
+                self.write(status=JobStatus.QUEUED, **again, **NO_LEASE)
+                pipeline.put_back(self, f"attempt {tried}", by)
+        except MoveRefused as refusal:
+            # The video went its own way. The job ends all the same, or it would never.
+            self.end(JobStatus.FAILED, error_message=f"{error}\n{refusal}")
+
+    def wait(self) -> timedelta:
+        """Before the next attempt: a random part of a time that doubles with each one, at most a
+        day. Random in full, so that what failed together does not come back together.
+        """
+        most = self.backoff_seconds * 2 ** min(self.attempts - 1, 32)
+        return timedelta(seconds=uniform(0, min(most, LONGEST_WAIT.total_seconds())))  # noqa: S311
+
+    def end(self, status: JobStatus, **values: Any) -> None:
+        self.write(status=status, finished_at=Now(), **NO_LEASE, **values)
+
+    def queue_again(self, run_at: datetime | None) -> None:
+        """As if it were new, but for what it says of its last attempt."""
+        self.write(
+            status=JobStatus.QUEUED,
+            run_at=run_at or Now(),
+            attempts=0,
+            progress=0,
+            finished_at=None,
+            cancel_requested_at=None,
+            **NO_LEASE,
+            **tries(),
+        )

@@ -74,8 +74,9 @@ class TestOneLiveJob:
     @pytest.mark.parametrize("first", ["queued", "running"])
     @pytest.mark.parametrize("second", ["queued", "running"])
     def test_a_second_is_refused(self, video: Video, first: str, second: str) -> None:
-        VideoProcessingJob.objects.create(video=video, kind="download", status=first)
-        job = VideoProcessingJob(video=video, channel=video.channel, kind="download", status=second)
+        examples.job(video, status=first)
+        job = examples.job(examples.video(channel=video.channel), status=second)
+        job.video = video
         assert "This video has a live job of this kind already." in str(problems(job))
         with refused_by_the_database():
             job.save()
@@ -187,8 +188,26 @@ class TestColumns:
 
     def test_a_lease_is_kept(self, job: VideoProcessingJob) -> None:
         token = uuid4()
-        job.save_fields(lease_token=token, lease_expires_at=START)
+        values = {"status": "running", "started_at": START, "lease_token": token}
+        job.save_fields(lease_expires_at=START, **values)
         assert VideoProcessingJob.objects.get(lease_token=token).lease_expires_at == START
+
+    @pytest.mark.parametrize("missing", ["lease_token", "lease_expires_at", "started_at"])
+    def test_what_runs_has_a_lease(self, video: Video, missing: str) -> None:
+        job = examples.job(video, status="running")
+        setattr(job, missing, None)
+        assert "A job has a lease while it runs, and only then." in str(problems(job))
+        assert_not_storable(job, **{missing: None})
+
+    @pytest.mark.parametrize("status", ["queued", "succeeded", "failed", "cancelled"])
+    @pytest.mark.parametrize("field", ["lease_token", "lease_expires_at"])
+    def test_what_does_not_run_has_none(self, video: Video, status: str, field: str) -> None:
+        job = examples.job(video, status="running")
+        lease = {"lease_token": None, "lease_expires_at": None}
+        held = {**lease, field: getattr(job, field)}
+        assert_not_storable(stored(), status=status, **held)
+        job.save_fields(status=status, **lease)
+        assert problems(stored()) == {}
 
 
 class TestRelations:
@@ -206,9 +225,7 @@ class TestSets:
     @pytest.fixture(autouse=True)
     def _one_of_each_status(self, video: Video) -> None:
         for status in VideoProcessingJob.Status:
-            VideoProcessingJob.objects.create(
-                video=examples.video(channel=video.channel), kind="download", status=status
-            )
+            examples.job(examples.video(channel=video.channel), status=status)
 
     @pytest.mark.parametrize(
         ("name", "statuses"),

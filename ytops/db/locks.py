@@ -9,6 +9,17 @@ from zlib import crc32
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
+def exclusive_until_commit(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Hold the lock `name` of this database to the end of the transaction; waits for it.
+
+    A statement of its own, so that those after it see what the holder before has committed.
+    SQLite needs none: its transaction began with the one write lock that there is.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [crc32(name.encode())])
+
+
 @contextmanager
 def exclusive(connection: BaseDatabaseWrapper, name: str) -> Iterator[None]:
     """Hold the lock `name` of this database; waits for whoever has it.

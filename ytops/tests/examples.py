@@ -33,6 +33,15 @@ def video(**values: Any) -> Video:
     return Video.objects.create(**{"source_url": source, "title": "A pie", **values})
 
 
+def job(video: Video, **values: Any) -> VideoProcessingJob:
+    """In any status; a running one has a lease."""
+    if values.get("status") == VideoProcessingJob.Status.RUNNING:
+        now = timezone.now()
+        lease = {"lease_token": uuid4(), "lease_expires_at": now + timedelta(minutes=5)}
+        values = {"started_at": now, "worker": "bench-01", "attempts": 1, **lease, **values}
+    return VideoProcessingJob.objects.create(video=video, **{"kind": "download", **values})
+
+
 def one_of_each(number: int = 0) -> dict[type[Model], Any]:
     """A row of every table, all of one channel."""
     preset = TransformationPreset.objects.create(name=f"Short {number}")

@@ -1,0 +1,168 @@
+"""Moves a video together with its jobs. Each function runs in one transaction, its caller's if any.
+
+Locks are taken in one order: a job, its video, its channel.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from channels_app.filters import refusal, validate_filters
+from jobs_app.states import FINISHED, KIND_FROM, LIVE, STAGES, JobKind, JobRefused, JobStatus
+from videos_app import slots
+from videos_app.life import RESTING, VideoStatus
+from videos_app.models import YOUTUBE_VIDEO_ID, Video
+
+if TYPE_CHECKING:
+    from jobs_app.models import VideoProcessingJob
+
+
+# --- a job and its video ---
+
+
+def put_off(job: "VideoProcessingJob", now: datetime) -> bool:
+    """Whether this publication, which was about to start, has to wait for its video's slot.
+
+    A person may have given the video another one, or taken it away.
+    """
+    video = job.video
+    if job.kind != JobKind.PUBLISH or (video.scheduled_for and video.scheduled_for <= now):
+        return False
+    if at := video.scheduled_for or slots.assign(video):
+        job.write(run_at=at)
+    else:
+        job.end(JobStatus.CANCELLED, error_message=slots.why_none(job.channel))
+    return True
+
+
+def start(job: "VideoProcessingJob") -> None:
+    why = f"attempt {job.attempts} of {job.max_attempts}"
+    job.video.move(STAGES[job.kind].during, by=job.who, why=why, job=job)
+
+
+def succeed(job: "VideoProcessingJob") -> None:
+    """The video has got one stage further, and its next job is queued."""
+    video, values = job.video, {}
+    if job.kind == JobKind.PUBLISH:
+        values = {"youtube_video_id": job.result["youtube_video_id"], "published_at": Now()}
+    video.move(STAGES[job.kind].after, by=job.who, why="done", job=job, **values)
+    if video.status == VideoStatus.PUBLISHED:
+        return
+    if job.cancel_requested_at:
+        stop(job, by=job.who)
+    else:
+        queue_next(video, priority=job.priority)
+
+
+def put_back(job: "VideoProcessingJob", why: str, by: str) -> None:
+    """The video waits for the next attempt."""
+    job.video.move(STAGES[job.kind].before, by=by, why=why, job=job)
+
+
+def fail(job: "VideoProcessingJob", why: str, by: str) -> None:
+    slot = {"scheduled_for": None} if job.kind == JobKind.PUBLISH else {}
+    job.video.move(VideoStatus.FAILED, by=by, why=why, job=job, **slot)
+
+
+def ask_a_person(job: "VideoProcessingJob", why: str, by: str) -> None:
+    job.video.move(VideoStatus.NEEDS_REVIEW, by=by, why=why, job=job)
+
+
+def stop(job: "VideoProcessingJob", by: str) -> None:
+    """The video goes no further, and gives its slot back."""
+    why = f"its {job.kind} was cancelled"
+    job.video.move(VideoStatus.SKIPPED, by=by, why=why, job=job, scheduled_for=None)
+
+
+# --- a video and its next job ---
+
+
+def queue_next(video: Video, *, priority: int = 0) -> "VideoProcessingJob | None":
+    """Queue what the video's status asks for; None if it has to wait for a slot of its channel."""
+    kind = KIND_FROM[VideoStatus(video.status)]
+    if kind != JobKind.PUBLISH:
+        return video.jobs.enqueue(video, kind, priority=priority)
+    run_at = video.scheduled_for or slots.assign(video)
+    if run_at is None:
+        return None
+    return video.jobs.enqueue(video, kind, priority=priority, run_at=run_at)
+
+
+def waiting() -> QuerySet[Video]:
+    """The videos of active channels that rest, and have no job that would take them on."""
+    resting = Video.objects.filter(status__in=RESTING, channel__is_active=True)
+    return resting.exclude(jobs__status__in=LIVE)
+
+
+@transaction.atomic
+def admit(video: Video, *, by: str) -> "VideoProcessingJob | None":
+    """Give a video that waits its next job; a scraped one only if its channel's filters let it.
+
+    If they do not, it is skipped with the reason. None if no job came of it, also because it has
+    one already. JobRefused if the filters themselves are wrong.
+    """
+    locked = Video.objects.select_related("channel").select_for_update(of=("self",), no_key=True)
+    video = locked.get(pk=video.pk)
+    if video.status not in RESTING or video.jobs.live().exists():
+        return None
+    if video.status == VideoStatus.SCRAPED:
+        try:
+            validate_filters(video.channel.filters)
+        except ValidationError as error:
+            problems = " ".join(error.messages)
+            raise JobRefused(f'The filters of "{video.channel}" are wrong: {problems}') from None
+        if reason := refusal(video.channel.filters, video.title, video.metadata):
+            video.move(VideoStatus.SKIPPED, by=by, why=reason)
+            return None
+    return queue_next(video)
+
+
+def last_ended(video: Video) -> "VideoProcessingJob | None":
+    """The last job of the stage that the video is at, if it has ended without success; locked."""
+    ended = video.jobs.filter(status__in=FINISHED, kind=KIND_FROM[video.rests_at])
+    ended = ended.exclude(status=JobStatus.SUCCEEDED).order_by("-finished_at", "-id")
+    found: VideoProcessingJob | None = ended.select_for_update().first()
+    return found
+
+
+@transaction.atomic
+def resume(video: Video, *, by: str, why: str = "tried again") -> "VideoProcessingJob | None":
+    """Let a video that failed, was skipped or waits for a review go on where it stopped.
+
+    None if it is to be published and has to wait for a slot. MoveRefused if it did not stop.
+    """
+    job = last_ended(video)
+    video.refresh_from_db()
+    at = video.rests_at
+    # The slot that it missed is over; another may have it by now.
+    slot = {"scheduled_for": None} if at == VideoStatus.TRANSFORMED else {}
+    video.move(at, by=by, why=why, job=job, **slot)
+    if job is None:
+        return queue_next(video)
+    if at == VideoStatus.TRANSFORMED and not slots.assign(video):
+        return None
+    job.queue_again(video.scheduled_for if slot else None)
+    return job
+
+
+@transaction.atomic
+def confirm(video: Video, youtube_video_id: str, *, by: str) -> None:
+    """A person says that this video, whose publication was in doubt, is out.
+
+    ValidationError for what cannot be its id; MoveRefused if it is not in doubt.
+    """
+    check_youtube_video_id(video, youtube_video_id)
+    why = f"is on YouTube as {youtube_video_id}"
+    values: dict[str, Any] = {"youtube_video_id": youtube_video_id, "published_at": Now()}
+    video.move(VideoStatus.PUBLISHED, by=by, why=why, **values)
+
+
+def check_youtube_video_id(video: Video, text: Any) -> None:
+    """ValidationError if this is no id, or the id of another video."""
+    YOUTUBE_VIDEO_ID(text)
+    if other := Video.objects.filter(youtube_video_id=text).exclude(pk=video.pk).first():
+        raise ValidationError(f'{text} is the YouTube video of "{other}" ({other.pk}) already.')
