@@ -1,6 +1,7 @@
 """When the videos of a channel are published: what is taken, what is free, and why not."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -46,29 +47,64 @@ def assign(video: Video) -> datetime | None:
     return at
 
 
-def upcoming(channel: Channel, now: datetime, count: int) -> tuple[list[Slot], str]:
-    """The next `count` free instants and what is passed over before each.
+@dataclass(frozen=True)
+class Preview:
+    """What a channel publishes next, and by which rules. `zone` is None without a schedule."""
 
-    And why there are fewer, if there are.
-    """
-    if why := _never(channel, now):
-        return [], why
+    zone: ZoneInfo | None
+    posts_per_day: int
+    min_gap_minutes: int
+    slots: list[Slot]  # ends with the last free one
+    why_no_more: str
+
+    @property
+    def rules(self) -> str:
+        return (
+            f"{self.zone.key if self.zone else 'no time zone'}, "
+            f"at most {self.posts_per_day} a day (publish.posts_per_day), "
+            f"at least {self.min_gap_minutes} min apart (publish.min_gap_minutes)"
+        )
+
+    def by_free_slot(self) -> Iterator[tuple[Slot, list[Slot]]]:
+        """Each free slot with those that are passed over before it."""
+        passed_over: list[Slot] = []
+        for slot in self.slots:
+            if slot.refusal:
+                passed_over.append(slot)
+            else:
+                yield slot, passed_over
+                passed_over = []
+
+
+def upcoming(channel: Channel, now: datetime, count: int) -> Preview:
+    """The next `count` free instants; fewer, if there are no more within a year."""
+    why = _never(channel, now)
+    readable = not schedule_problem(channel) and channel.schedule
     shown: list[Slot] = []
     passed_over: list[Slot] = []
-    for slot in _slots(channel, now, _times(channel, now)):
+    for slot in () if why else _slots(channel, now, _times(channel, now)):
         passed_over.append(slot)
-        if not slot.refusal:
-            shown += passed_over
-            passed_over = []
-            count -= 1
+        if slot.refusal:
+            continue
+        shown += passed_over
+        passed_over = []
+        count -= 1
         if not count:
-            return shown, ""
-    return shown, _no_more(channel, shown, passed_over)
+            break
+    else:
+        why = why or _no_more(channel, shown, passed_over)
+    return Preview(
+        zone=ZoneInfo(channel.schedule["timezone"]) if readable else None,
+        posts_per_day=POSTS_PER_DAY.get(channel),
+        min_gap_minutes=MIN_GAP_MINUTES.get(channel),
+        slots=shown,
+        why_no_more=why,
+    )
 
 
 def why_none(channel: Channel, now: datetime | None = None) -> str:
     """Why a channel has no free instant; empty if it has one."""
-    return upcoming(channel, now or timezone.now(), 1)[1]
+    return upcoming(channel, now or timezone.now(), 1).why_no_more
 
 
 def taken(channel: Channel, now: datetime) -> list[datetime]:

@@ -38,21 +38,22 @@ def scheduled(channel: Channel, at: datetime, **values: Any) -> Video:
 
 
 def free(channel: Channel, count: int = 3) -> list[str]:
-    found, _ = slots.upcoming(channel, NOW, count)
-    return [f"{slot.at:%d %H:%M}" for slot in found if not slot.refusal]
+    preview = slots.upcoming(channel, NOW, count)
+    return [f"{slot.at:%d %H:%M}" for slot, _ in preview.by_free_slot()]
 
 
 class TestUpcoming:
     def test_ends_with_the_last_free_one_and_shows_what_is_passed_over(self) -> None:
         channel = cooking(daily("10:00", "11:00", "18:00"))
-        found, why = slots.upcoming(channel, NOW, 3)
-        assert [(f"{slot.at:%d %H:%M}", bool(slot.refusal)) for slot in found] == [
+        preview = slots.upcoming(channel, NOW, 3)
+        assert [(f"{slot.at:%d %H:%M}", bool(slot.refusal)) for slot in preview.slots] == [
             ("02 10:00", False),
             ("02 11:00", True),
             ("02 18:00", False),
             ("03 10:00", False),
         ]
-        assert why == ""
+        assert preview.why_no_more == ""
+        assert [len(passed_over) for _, passed_over in preview.by_free_slot()] == [0, 1, 0]
 
     def test_has_the_cap_and_the_gap_of_the_channel(self) -> None:
         channel = cooking(HOURLY, publish_posts_per_day=3, publish_min_gap_minutes=300)
@@ -75,7 +76,7 @@ class TestUpcoming:
         at = NOW - timedelta(minutes=5)
         scheduled(channel, NOW, status="published", published_at=NOW + timedelta(minutes=2))
         assert free(channel, 1) == ["02 12:00"]
-        found, _ = slots.upcoming(channel, NOW, 2)
+        found = slots.upcoming(channel, NOW, 2).slots
         assert "its 2 posts" in str(found[1].refusal)
         assert slots.taken(channel, at) == [NOW + timedelta(minutes=2)]
 
@@ -129,7 +130,8 @@ class TestWhyNone:
     def test_says(self, schedule: dict[str, Any], said: str) -> None:
         channel = cooking(schedule)
         assert slots.why_none(channel, NOW).startswith(said)
-        assert slots.upcoming(channel, NOW, 3) == ([], slots.why_none(channel, NOW))
+        preview = slots.upcoming(channel, NOW, 3)
+        assert (preview.slots, preview.why_no_more) == ([], slots.why_none(channel, NOW))
 
     def test_says_that_the_cap_is_zero(self) -> None:
         channel = cooking(daily("18:00"), publish_posts_per_day=0)
@@ -140,9 +142,12 @@ class TestWhyNone:
 
     def test_says_why_there_are_no_more(self) -> None:
         channel = cooking(daily("18:00", valid_until="2026-11-03"))
-        found, why = slots.upcoming(channel, NOW, 3)
-        assert [slot.refusal for slot in found] == [None, None]
-        assert why == "The schedule of Cooking has no other free slot until 2026-11-03."
+        preview = slots.upcoming(channel, NOW, 3)
+        assert [slot.refusal for slot in preview.slots] == [None, None]
+        assert (
+            preview.why_no_more
+            == "The schedule of Cooking has no other free slot until 2026-11-03."
+        )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,7 @@ def test_a_schedule_that_was_stored_wrong_assigns_nothing_and_says_so(text: str)
     with transaction.atomic():
         assert slots.assign(video) is None
     assert slots.why_none(channel).startswith("The schedule of Cooking is wrong: ")
-    assert slots.upcoming(channel, NOW, 3)[0] == []
+    assert slots.upcoming(channel, NOW, 3).slots == []
 
 
 class TestAssign:
@@ -179,8 +184,8 @@ class TestAssign:
         channel = cooking(daily("10:00", "18:00"))
         with transaction.atomic():
             given = [slots.assign(examples.video(channel=channel)) for _ in range(6)]
-        found, _ = slots.upcoming(Channel(schedule=channel.schedule), timezone.now(), 6)
-        assert given == [slot.at for slot in found]
+        found = slots.upcoming(Channel(schedule=channel.schedule), timezone.now(), 6).slots
+        assert given == [slot.at for slot in found if not slot.refusal]
 
     def test_none_if_there_is_none(self) -> None:
         video = examples.video(channel=cooking({}))
