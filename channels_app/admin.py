@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from channels_app import instants
 from channels_app.credentials import CLIENT_KINDS, kind_of
 from channels_app.forms import ChannelForm, setting_fields, setting_fieldsets
 from channels_app.models import Channel, Music, TransformationPreset
@@ -21,12 +22,18 @@ class ChannelAdmin(ModelAdmin[Channel]):
     list_select_related = ("default_preset",)
     search_fields = ("name", "youtube_channel_id")
     autocomplete_fields = ("default_preset",)
-    readonly_fields = ("credentials_kind", "on_youtube", "created_at", "updated_at")
+    readonly_fields = (
+        "credentials_kind",
+        "next_instants",
+        "on_youtube",
+        "created_at",
+        "updated_at",
+    )
     actions = ("activate", "deactivate")
     fieldsets = (
         (None, {"fields": ("name", "youtube_channel_id", "is_active", "default_preset")}),
         ("Credentials", {"fields": ("credentials_kind", "credentials")}),
-        ("Schedule", {"fields": ("schedule",)}),
+        ("Schedule", {"fields": ("schedule", "next_instants")}),
         ("Filters", {"fields": ("filters",)}),
         ("More", {"fields": ("metadata", "on_youtube", "created_at", "updated_at")}),
     )
@@ -61,7 +68,14 @@ class ChannelAdmin(ModelAdmin[Channel]):
 
     @admin.display(description="time zone")
     def time_zone(self, channel: Channel) -> str:
-        return str(channel.schedule.get("timezone", "no schedule"))
+        schedule = channel.schedule
+        if not isinstance(schedule, dict):
+            return "a schedule that cannot be read"
+        return str(schedule.get("timezone", "no schedule"))
+
+    @admin.display(description="next free instants")
+    def next_instants(self, channel: Channel) -> str:
+        return "Shown once it is saved." if channel._state.adding else instants.shown(channel)
 
     @admin.display(description="default preset", ordering="default_preset__name")
     def preset(self, channel: Channel) -> object:

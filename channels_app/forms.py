@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator, capfirst
 
 from channels_app.models import Channel
+from channels_app.widgets import ScheduleWidget
 from settings_app import changes
 from settings_app.display import key_line
 from settings_app.forms import SettingField, SettingsForm
@@ -88,6 +89,11 @@ def setting_fieldsets(channel: Channel | None) -> list[tuple[str, dict[str, Any]
 
 
 class ChannelForm(SettingsForm):
+    class Meta:
+        widgets = {
+            "schedule": ScheduleWidget({"class": "json", "rows": 8, "spellcheck": "false"}),
+        }
+
     def clean(self) -> dict[str, Any] | None:
         super().clean()
         if self.setting_fields.keys() & set(self.changed_data) and not self.instance._state.adding:

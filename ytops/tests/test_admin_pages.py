@@ -41,11 +41,11 @@ LISTS: dict[type[Model], int] = {
     SystemConfiguration: 4,
 }
 # A video's page has its jobs and statistics; a channel's page counts by state and draws, asks once
-# for the settings of the system, and once for the history of its own.
+# for the settings of the system, once for the history of its own, and once for what is taken.
 PAGES: dict[type[Model], int] = {
     TransformationPreset: 3,
     Music: 3,
-    Channel: 22,
+    Channel: 23,
     Video: 8,
     VideoProcessingJob: 5,
     ChannelStatistics: 4,
