@@ -1,9 +1,5 @@
 import getpass
-import io
-import json
-import os
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import (
@@ -12,17 +8,16 @@ from django.core.exceptions import (
     ObjectDoesNotExist,
     ValidationError,
 )
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError, CommandParser
 
 from settings_app import changes, layers, scope
 from settings_app.models import ConfigurationChange
 from settings_app.registry import UNSET, Setting, find, registered, text_of
 from settings_app.static_layers import valid_static_layers
+from ytops.management.speaking import USAGE, SpeakingCommand, operator
 
-USAGE = 2
 
-
-class Command(BaseCommand):
+class Command(SpeakingCommand):
     help = (
         "Show and change the settings of the system and of its channels. Exit codes: 0 done; "
         "1 refused or wrong, and nothing is changed; 2 usage."
@@ -63,8 +58,6 @@ class Command(BaseCommand):
 
     def handle(self, *, action: str, format: str, **options: Any) -> None:
         self.as_json = format == "json"
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has not every letter
-            sys.stdout.reconfigure(errors="backslashreplace")
         given = {name: value for name, value in options.items() if name in ARGUMENTS}
         try:
             getattr(self, f"do_{action}")(**given)
@@ -211,25 +204,5 @@ class Command(BaseCommand):
             for error in why.errors:
                 self.stderr.write(f"Passed over: {error}")
 
-    def print_json(self, value: Any) -> None:
-        # There and back, so that what is no JSON (an infinite number) becomes text.
-        strict = json.loads(json.dumps(value, default=str), parse_constant=str)
-        self.stdout.write(json.dumps(strict, indent=2))
-
-    def print_columns(self, rows: Iterable[tuple[str, ...]]) -> None:
-        table = list(rows)
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        for row in table:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            self.stdout.write("  ".join(cells).rstrip())
-
 
 ARGUMENTS = ("key", "value", "channel", "changed", "change")
-
-
-def operator() -> str:
-    """The account that runs the command; its number where it has no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"

@@ -1,16 +1,14 @@
-import io
-import json
-import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError, CommandParser
 from django.utils import timezone
 
 from channels_app.models import Channel, ChannelQuerySet
 from videos_app import slots
 from videos_app.slots import Preview
+from ytops.management.speaking import SpeakingCommand
 
 MOST = 1000
 LOCAL = "%a %Y-%m-%d %H:%M:%S %Z"
@@ -22,7 +20,7 @@ def number(text: str) -> int:
     raise ArgumentTypeError(f"expected a whole number from 1 to {MOST}, not {text!r}")
 
 
-class Command(BaseCommand):
+class Command(SpeakingCommand):
     help = (
         "Show when a channel publishes next: its free instants, in its own zone and in UTC, and "
         "why the slots between them are passed over. It assigns nothing. Exit codes: 0 done; "
@@ -39,8 +37,6 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["text", "json"], default="text")
 
     def handle(self, *, channel: str, count: int, format: str, **options: Any) -> None:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has not every letter
-            sys.stdout.reconfigure(errors="backslashreplace")
         channels: ChannelQuerySet = Channel.objects.all()
         try:
             found = channels.find(channel)
@@ -50,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(wrong)
         preview = slots.upcoming(found, timezone.now(), count)
         if format == "json":
-            self.stdout.write(json.dumps(as_dict(found, preview), indent=2))
+            self.print_json(as_dict(found, preview))
         else:
             self.print_text(found, preview)
 
