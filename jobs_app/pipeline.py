@@ -121,6 +121,24 @@ def admit(video: Video, *, by: str) -> "VideoProcessingJob | None":
     return queue_next(video)
 
 
+def follow_slot(instance: Video, created: bool, update_fields: Any, **kwargs: Any) -> None:
+    """Receiver of post_save: what was to be published at another time is tried at the new one.
+
+    Its video is locked already, so a job that somebody holds is left alone: nobody waits in the
+    wrong order, and the claim, which may be the one that holds it, looks at the slot itself.
+    """
+    if created or "scheduled_for" not in (update_fields or ()):
+        return
+    with transaction.atomic():
+        queued = instance.jobs.queued().filter(kind=JobKind.PUBLISH).annotate(now=Now())
+        job: Any = queued.select_for_update(of=("self",), skip_locked=True).first()
+        if job is None:
+            return
+        at = max(instance.scheduled_for or job.now, job.now)
+        if at > job.now or not job.attempts:  # else it waits for its next attempt
+            job.write(run_at=at)
+
+
 def last_ended(video: Video) -> "VideoProcessingJob | None":
     """The last job of the stage that the video is at, if it has ended without success; locked."""
     ended = video.jobs.filter(status__in=FINISHED, kind=KIND_FROM[video.rests_at])
@@ -133,10 +151,13 @@ def last_ended(video: Video) -> "VideoProcessingJob | None":
 def resume(video: Video, *, by: str, why: str = "tried again") -> "VideoProcessingJob | None":
     """Let a video that failed, was skipped or waits for a review go on where it stopped.
 
-    None if it is to be published and has to wait for a slot. MoveRefused if it did not stop.
+    None if it is to be published and has to wait for a slot. MoveRefused if it did not stop,
+    JobRefused if a job of it is queued or runs.
     """
     job = last_ended(video)
     video.refresh_from_db()
+    if live := video.jobs.live().first():
+        raise JobRefused(f'"{video}" has not stopped: its {live.kind} is {live.status}.')
     at = video.rests_at
     # The slot that it missed is over; another may have it by now.
     slot = {"scheduled_for": None} if at == VideoStatus.TRANSFORMED else {}
