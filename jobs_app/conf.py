@@ -62,3 +62,10 @@ GITHUB_TOKEN = Setting(
     default=None,
     help="Token with which the workflow runs on GitHub are started and asked about.",
 )
+GITHUB_REPOSITORY = Setting(
+    "github.repository",
+    str,
+    default="",
+    max=140,
+    help="The repository whose workflow runs are linked to, as owner/name.",
+)
