@@ -50,7 +50,8 @@ class VideoQuerySet(BaseQuerySet["Video"]):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_create(self, objs: Any, *args: Any, **options: Any) -> list["Video"]:
-        refuse_what_moves(options.get("update_fields") or [*args, ()][3:4] or ())
+        of_conflicts = args[3] if len(args) > 3 else options.get("update_fields")
+        refuse_what_moves(of_conflicts or ())
         return super().bulk_create(objs, *args, **options)
 
     def move(self, entry: dict[str, Any], **values: Any) -> int:
@@ -132,8 +133,10 @@ class Video(BaseModel):
     def rests_at(self) -> VideoStatus:
         """The last status between two jobs that it reached: from here it can go on."""
         entries = self.processing_history if isinstance(self.processing_history, list) else []
-        reached = [entry.get("to") for entry in entries if isinstance(entry, dict)]
-        return VideoStatus(next((to for to in reversed(reached) if to in RESTING), RESTING[0]))
+        # "from" too: a video may have come in half way, from another system.
+        reached = [e.get(end) for e in entries if isinstance(e, dict) for end in ("from", "to")]
+        passed = reversed([*reached, self.status])
+        return VideoStatus(next((at for at in passed if at in RESTING), RESTING[0]))
 
     def move(
         self, to: VideoStatus, *, by: str, why: str = "", job: Any = None, **values: Any
@@ -169,9 +172,10 @@ class Video(BaseModel):
 
     def save(self, **options: Any) -> None:
         """As Django's, without status and history: FieldError if either is to be written."""
+        named = options.get("update_fields")
+        updates_all = self._state.adding and options.get("force_update") and named is None
+        refuse_what_moves(MOVED if updates_all else named or ())
         if not self._state.adding:
-            named = options.get("update_fields")
-            refuse_what_moves(named or ())
             refuse_what_moves(name for name in MOVED if self.__dict__.get(name) != self._read[name])
             if named is None:
                 fields = {field.attname: field.name for field in self._meta.concrete_fields}
