@@ -130,6 +130,12 @@ class Video(BaseModel):
         return self.title or self.source_url
 
     @property
+    def preset_in_force(self) -> TransformationPreset | None:
+        """Its own, or else its channel's default; one that is switched off counts as none."""
+        presets = (self.preset, self.channel.default_preset)
+        return next((preset for preset in presets if preset and preset.is_active), None)
+
+    @property
     def rests_at(self) -> VideoStatus:
         """The last status between two jobs that it reached: from here it can go on."""
         entries = self.processing_history if isinstance(self.processing_history, list) else []

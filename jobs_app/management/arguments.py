@@ -1,0 +1,64 @@
+"""What the commands of the queue take on their command lines, or else an ArgumentTypeError."""
+
+import os
+import socket
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+
+from ytops.db import strict_json
+
+LONGEST_NAME = 200
+
+
+def host_and_pid() -> str:
+    return f"{socket.gethostname()[:180]}:{os.getpid()}"
+
+
+def job_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"expected the id of a job as `jobs claim` prints it, not {text!r}"
+        ) from None
+
+
+def token(text: str) -> UUID | None:
+    """None for “-”: it stands on standard input. A wrong one is not quoted."""
+    try:
+        return None if text == "-" else UUID(text)
+    except ValueError:
+        raise ArgumentTypeError("expected the token as `jobs claim` printed it, or “-”") from None
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        digits = text.isascii() and text.isdigit() and len(text) <= len(str(highest))
+        if digits and lowest <= int(text) <= highest:
+            return int(text)
+        raise ArgumentTypeError(f"expected a whole number from {lowest} to {highest}, not {text!r}")
+
+    return number
+
+
+def name(text: str) -> str:
+    if not 1 <= len(text) <= LONGEST_NAME or not text.isprintable():
+        raise ArgumentTypeError(f"expected 1 to {LONGEST_NAME} letters, not {text[:80]!r}")
+    return text
+
+
+def json_object(text: str) -> dict[str, Any]:
+    try:
+        value = strict_json.parse(text)
+        strict_json.validate_object(value)
+        strict_json.validate_storable(value)
+    except ValueError as error:
+        raise ArgumentTypeError(f"expected a JSON object: {error}") from None
+    except ValidationError as error:
+        raise ArgumentTypeError(" ".join(error.messages)) from None
+    found: dict[str, Any] = value
+    return found

@@ -1,0 +1,483 @@
+"""`manage.py jobs`: what it prints, its exit codes, and what it refuses."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from channels_app.models import Channel, Music, TransformationPreset
+from jobs_app import conf
+from jobs_app.models import VideoProcessingJob
+from jobs_app.tests.command import answer, jobs, refusal
+from settings_app import snapshot
+from settings_app.models import SystemConfiguration
+from videos_app.models import Video
+from ytops.tests import examples
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def channel() -> Channel:
+    return examples.channel(schedule={})
+
+
+@pytest.fixture
+def video(channel: Channel) -> Video:
+    return examples.video(channel=channel)
+
+
+@pytest.fixture
+def queued(video: Video) -> VideoProcessingJob:
+    return queue(video, "download")
+
+
+@pytest.fixture
+def claimed(queued: VideoProcessingJob) -> VideoProcessingJob:
+    """By the worker w1."""
+    return VideoProcessingJob.objects.claim(worker="w1")[0]
+
+
+def queue(video: Video, kind: str) -> VideoProcessingJob:
+    return examples.job(video, kind=kind, run_at=timezone.now() - timedelta(minutes=1))
+
+
+def publishing(channel: Channel) -> VideoProcessingJob:
+    past = timezone.now() - timedelta(minutes=1)
+    video = examples.video(channel=channel, status="transformed", scheduled_for=past)
+    queue(video, "publish")
+    return VideoProcessingJob.objects.claim(worker="w1", kinds=["publish"])[0]
+
+
+def stored(job: VideoProcessingJob) -> VideoProcessingJob:
+    return VideoProcessingJob.objects.select_related("video").get(pk=job.pk)
+
+
+def is_as_it_was(job: VideoProcessingJob) -> bool:
+    now = stored(job)
+    return (now.status, now.lease_token, now.video.status) == (
+        "running",
+        job.lease_token,
+        "downloading",
+    )
+
+
+class TestClaim:
+    def test_tells_all_that_a_worker_needs(self, channel: Channel) -> None:
+        preset = TransformationPreset.objects.create(name="Short", parameters={"crop": "9:16"})
+        music = Music.objects.create(title="Song", artist="Band", file_path="song.mp3")
+        channel.save_fields(
+            youtube_channel_id=f"UC{0:022}",
+            settings={conf.MAX_CONCURRENT_PER_CHANNEL.key: 7},
+        )
+        video = examples.video(
+            channel=channel, preset=preset, music=music, metadata={"views": 3}, title="Ein Küchlein"
+        )
+        job = queue(video, "download")
+        (told,) = answer("claim", "--worker", "bench")
+        token, lease = told.pop("token"), told.pop("lease_expires_at")
+        now = stored(job)
+        assert now.lease_expires_at
+        assert (str(now.lease_token), now.lease_expires_at.isoformat()) == (token, lease)
+        settings = told["channel"].pop("settings")
+        assert settings["jobs.max_concurrent_per_channel"] == 7
+        assert settings["publish.privacy"] == "private"
+        assert not {"jobs.paused", "github.token"} & set(settings)
+        assert told == {
+            "id": str(job.pk),
+            "kind": "download",
+            "attempt": 1,
+            "max_attempts": 5,
+            "worker": "bench",
+            "video": {
+                "id": str(video.pk),
+                "title": "Ein Küchlein",
+                "source_url": video.source_url,
+                "metadata": {"views": 3},
+                "status": "downloading",
+                "scheduled_for": None,
+                "youtube_video_id": None,
+            },
+            "channel": {
+                "id": str(channel.pk),
+                "name": "Cooking",
+                "youtube_channel_id": f"UC{0:022}",
+            },
+            "preset": {"name": "Short", "parameters": {"crop": "9:16"}},
+            "music": {
+                "id": str(music.pk),
+                "title": "Song",
+                "artist": "Band",
+                "spotify_track_id": None,
+                "file_path": "song.mp3",
+                "metadata": {},
+            },
+        }
+
+    def test_tells_no_secret(self, queued: VideoProcessingJob) -> None:
+        said = jobs("claim", "--format", "json")
+        assert str(queued.pk) in said.out
+        assert not any(text in said.out for text in ("credentials", *examples.PLAINTEXTS))
+
+    @pytest.mark.parametrize(
+        ("own", "default", "told"),
+        [
+            ("on", "on", "own"),
+            ("off", "on", "default"),
+            (None, "on", "default"),
+            ("off", "off", None),
+            (None, None, None),
+        ],
+    )
+    def test_a_preset_that_is_switched_off_counts_as_none(
+        self, channel: Channel, own: str | None, default: str | None, told: str | None
+    ) -> None:
+        own_preset, default_preset = (
+            state and TransformationPreset.objects.create(name=name, is_active=state == "on")
+            for name, state in (("own", own), ("default", default))
+        )
+        channel.save_fields(default_preset=default_preset)
+        video = examples.video(channel=channel, preset=own_preset)
+        queue(video, "download")
+        preset = answer("claim")[0]["preset"]
+        assert (preset and preset["name"]) == told
+
+    def test_none_is_an_empty_list(self) -> None:
+        assert answer("claim") == []
+        assert jobs("claim") == (0, "No job to claim.", "")
+
+    def test_kinds_and_limit(self, channel: Channel) -> None:
+        Channel.objects.update(settings={conf.MAX_CONCURRENT_PER_CHANNEL.key: 10})
+        kinds = ["download", "transform", "download"]
+        for kind, status in zip(kinds, ["scraped", "downloaded", "scraped"], strict=True):
+            made = examples.video(channel=channel, status=status)
+            queue(made, kind)
+        assert [job["kind"] for job in answer("claim", "--kind", "transform")] == ["transform"]
+        both = answer("claim", "--kind", "transform", "--kind", "download", "--limit", "5")
+        assert [job["kind"] for job in both] == ["download", "download"]
+        assert len({job["token"] for job in both}) == 2
+
+    def test_the_worker_is_host_and_process_unless_it_has_a_name(
+        self, queued: VideoProcessingJob
+    ) -> None:
+        assert answer("claim")[0]["worker"].rpartition(":")[2].isdigit()
+
+    def test_as_text_it_has_what_the_next_word_needs(self, queued: VideoProcessingJob) -> None:
+        said = jobs("claim")
+        job = stored(queued)
+        assert said.out.startswith(f"{job.pk}  download  token {job.lease_token}  attempt 1 of 5")
+        assert said.out.endswith('"A pie" of Cooking')
+
+    @pytest.mark.parametrize("limit", [1, 4])
+    def test_what_is_told_takes_one_statement_whatever_is_claimed(
+        self, channel: Channel, limit: int
+    ) -> None:
+        Channel.objects.update(settings={conf.MAX_CONCURRENT_PER_CHANNEL.key: 10})
+        preset = TransformationPreset.objects.create(name="Short")
+        for _ in range(4):
+            made = examples.video(channel=channel, preset=preset)
+            queue(made, "download")
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            assert len(answer("claim", "--limit", limit)) == limit
+        after_the_claim = [
+            query["sql"] for query in seen if "transformation_presets" in query["sql"]
+        ]
+        assert len(after_the_claim) == 1
+        assert seen[-1]["sql"] == after_the_claim[0]
+
+    @pytest.mark.parametrize(
+        ("args", "expected"),
+        [
+            (["--kind", "upload"], "invalid choice: 'upload'"),
+            (["--limit", "0"], "expected a whole number from 1 to 100, not '0'"),
+            (["--limit", "many"], "expected a whole number from 1 to 100, not 'many'"),
+            (["--worker", ""], "expected 1 to 200 letters"),
+            (["--worker", "w" * 201], "expected 1 to 200 letters"),
+            (["--worker", "w\udc80"], "expected 1 to 200 letters"),
+        ],
+    )
+    def test_usage(self, args: list[str], expected: str, queued: VideoProcessingJob) -> None:
+        assert expected in refusal("claim", *args, code=2)
+        assert stored(queued).status == "queued"
+
+
+class TestHeartbeat:
+    def test_continue(self, claimed: VideoProcessingJob) -> None:
+        before = stored(claimed).lease_expires_at
+        words = ("heartbeat", claimed.pk, "--token", claimed.lease_token)
+        assert jobs(*words, "--progress", "40", "--run-id", str(2**33)) == (0, "continue", "")
+        now = stored(claimed)
+        assert (now.progress, now.github_workflow_run_id) == (40, 2**33)
+        assert before
+        assert now.lease_expires_at
+        assert now.lease_expires_at > before
+        assert answer(*words) == {"answer": "continue"}
+
+    def test_cancel(self, claimed: VideoProcessingJob) -> None:
+        claimed.cancel(by="op")
+        said = jobs("heartbeat", claimed.pk, "--token", claimed.lease_token)
+        assert said == (3, "cancel", "")
+
+    @pytest.mark.parametrize("whose", ["another token", "no such job"])
+    def test_lost(self, claimed: VideoProcessingJob, whose: str) -> None:
+        pk, token = (claimed.pk, uuid4()) if whose == "another token" else (uuid4(), uuid4())
+        assert jobs("heartbeat", pk, "--token", token, "--progress", "9") == (4, "lost", "")
+        assert stored(claimed).progress == 0
+
+    def test_the_token_may_come_on_standard_input(self, claimed: VideoProcessingJob) -> None:
+        words = ("heartbeat", claimed.pk, "--token", "-")
+        assert jobs(*words, stdin=f"{claimed.lease_token}\n").out == "continue"
+        for wrong in ("", "not-a-token\n"):
+            said = refusal(*words, stdin=wrong, code=2)
+            assert "Standard input has no token" in said
+            assert "not-a-token" not in said
+
+
+class TestCompleteAndFail:
+    def test_complete_moves_the_video_on(self, claimed: VideoProcessingJob) -> None:
+        words = ("complete", claimed.pk, "--token", claimed.lease_token)
+        told = answer(*words, "--result", '{"file": "a.mp4"}')
+        assert (told["status"], told["video"]["status"]) == ("succeeded", "downloaded")
+        assert stored(claimed).result == {"file": "a.mp4"}
+        assert VideoProcessingJob.objects.queued().get().kind == "transform"
+
+    def test_a_publication_needs_its_id(self, channel: Channel) -> None:
+        job = publishing(channel)
+        words = ("complete", job.pk, "--token", job.lease_token)
+        assert "youtube_video_id" in refusal(*words)
+        assert "11 letters" in refusal(*words, "--result", '{"youtube_video_id": "short"}')
+        assert stored(job).status == "running"
+        done = jobs(*words, "--result", '{"youtube_video_id": "D-lhorsDlUQ"}')
+        assert done.out.endswith("is succeeded. Its video is published.")
+
+    def test_a_video_without_a_slot_says_why(self, channel: Channel) -> None:
+        video = examples.video(channel=channel, status="downloaded")
+        queue(video, "transform")
+        (job,) = VideoProcessingJob.objects.claim(worker="w1")
+        told = answer("complete", job.pk, "--token", job.lease_token)
+        assert told["waits_because"] == "Cooking has no schedule."
+
+    def test_fail_queues_the_next_attempt(self, claimed: VideoProcessingJob) -> None:
+        words = ("fail", claimed.pk, "--token", claimed.lease_token, "--error", "no disk")
+        said = jobs(*words, "--retry-in", "3600")
+        assert "is queued for 2" in said.out
+        job = stored(claimed)
+        assert (job.status, job.error_message) == ("queued", "no disk")
+        assert job.run_at > timezone.now() + timedelta(minutes=59)
+
+    def test_fail_for_good(self, claimed: VideoProcessingJob) -> None:
+        words = ("fail", claimed.pk, "--token", claimed.lease_token, "--error", "it is gone")
+        told = answer(*words, "--final")
+        assert (told["status"], told["video"]["status"]) == ("failed", "failed")
+
+    def test_a_publication_that_fails_needs_a_review(self, channel: Channel) -> None:
+        job = publishing(channel)
+        told = answer("fail", job.pk, "--token", job.lease_token, "--error", "timeout")
+        assert (told["status"], told["video"]["status"]) == ("failed", "needs_review")
+
+    @pytest.mark.parametrize("action", [["complete"], ["fail", "--error", "late"]])
+    def test_a_lost_lease_changes_nothing(
+        self, claimed: VideoProcessingJob, action: list[str]
+    ) -> None:
+        name, *more = action
+        token = uuid4()
+        said = refusal(name, claimed.pk, "--token", token, *more, code=4)
+        assert f"Job {claimed.pk} is running by w1" in said
+        assert str(token) not in said
+        assert str(claimed.lease_token) not in said
+        assert is_as_it_was(claimed)
+        gone = uuid4()
+        assert f"There is no job {gone}." in refusal(name, gone, "--token", token, *more, code=4)
+
+    @pytest.mark.parametrize("action", [["complete"], ["fail", "--error", "again"]])
+    def test_said_twice_it_is_done_once(
+        self, claimed: VideoProcessingJob, action: list[str]
+    ) -> None:
+        name, *more = action
+        assert jobs(name, claimed.pk, "--token", claimed.lease_token, *more).code == 0
+        history = stored(claimed).video.processing_history
+        refusal(name, claimed.pk, "--token", claimed.lease_token, *more, code=4)
+        assert stored(claimed).video.processing_history == history
+
+    @pytest.mark.parametrize(
+        ("args", "expected"),
+        [
+            (["complete", "--result", "{"], "not valid JSON at line 1"),
+            (["complete", "--result", "[]"], "Expected an object"),
+            (["complete", "--result", "null"], "Expected an object"),
+            (["complete", "--result", '{"a": NaN}'], "NaN is not JSON"),
+            (["complete", "--result", '{"a": "\\u0000"}'], "cannot be stored"),
+            (["complete", "--result", '{"a": 1, "a": 2}'], "stands twice"),
+            (["fail"], "required: --error"),
+            (["fail", "--error", "x", "--final", "--retry-in", "1"], "not allowed with"),
+            (["fail", "--error", "x", "--retry-in", "-1"], "from 0 to"),
+            (["fail", "--error", "x", "--retry-in", "1.5"], "from 0 to"),
+            (["fail", "--error", "x", "--retry-in", "9" * 5000], "from 0 to"),
+            (["heartbeat", "--progress", "101"], "from 0 to 100"),
+            (["heartbeat", "--progress", "half"], "from 0 to 100"),
+            (["heartbeat", "--run-id", "0"], "from 1 to"),
+            (["heartbeat", "--run-id", str(2**63)], "from 1 to"),
+        ],
+    )
+    def test_usage(self, claimed: VideoProcessingJob, args: list[str], expected: str) -> None:
+        name, *more = args
+        said = refusal(name, claimed.pk, "--token", claimed.lease_token, *more, code=2)
+        assert expected in said
+        assert is_as_it_was(claimed)
+
+    @pytest.mark.parametrize("name", ["heartbeat", "complete", "fail", "cancel", "retry"])
+    def test_malformed_ids_and_tokens(self, name: str) -> None:
+        needs_token = name in ("heartbeat", "complete", "fail")
+        more = ["--token", str(uuid4())] if needs_token else []
+        more += ["--error", "x"] if name == "fail" else []
+        assert "expected the id of a job" in refusal(name, "17", *more, code=2)
+        if needs_token:
+            said = refusal(name, uuid4(), "--token", "half-a-token", code=2)
+            assert "expected the token" in said
+            assert "half-a-token" not in said
+
+
+class TestCancelAndRetry:
+    def test_cancel_of_what_is_queued(self, queued: VideoProcessingJob) -> None:
+        said = jobs("cancel", queued.pk)
+        assert said.out == f"Job {queued.pk} (download) is cancelled. Its video is skipped."
+
+    def test_cancel_of_what_runs_asks_its_worker(self, claimed: VideoProcessingJob) -> None:
+        told = answer("cancel", claimed.pk)
+        assert (told["status"], told["cancel_requested"]) == ("running", True)
+        assert is_as_it_was(claimed)
+
+    def test_retry_has_all_its_attempts_again(self, claimed: VideoProcessingJob) -> None:
+        claimed.fail("no disk", final=True)
+        told = answer("retry", claimed.pk)
+        assert (told["status"], told["video"]["status"]) == ("queued", "scraped")
+        assert stored(claimed).attempts == 0
+
+    def test_what_cannot_be_done_is_said(self, claimed: VideoProcessingJob) -> None:
+        assert "cannot be tried again" in refusal("retry", claimed.pk)
+        claimed.complete()
+        assert "cannot be cancelled" in refusal("cancel", claimed.pk)
+        gone = uuid4()
+        for name in ("cancel", "retry"):
+            assert f"There is no job {gone}." in refusal(name, gone)
+
+
+class TestRescueAndPrune:
+    def test_rescue_says_which(self, claimed: VideoProcessingJob) -> None:
+        assert jobs("rescue").out == "0 rescued."
+        claimed.write(lease_expires_at=Now() - timedelta(seconds=1))
+        said = jobs("rescue")
+        assert said.out == f"{claimed.pk}  download of w1 is queued.\n1 rescued."
+        assert answer("rescue") == []
+
+    def test_prune_says_how_many(self, claimed: VideoProcessingJob) -> None:
+        claimed.complete()
+        assert answer("prune") == {"deleted": 0}
+        claimed.write(started_at=None, finished_at=Now() - timedelta(days=91))
+        assert jobs("prune").out == "1 deleted."
+
+
+class TestStatus:
+    @pytest.fixture
+    def some(self, channel: Channel) -> Channel:
+        """Of downloads three are due, one is for later, two run, one of them stuck; one failed."""
+        other = examples.channel(name="Baking", is_active=False)
+        now = timezone.now()
+        for values in (
+            {"run_at": now - timedelta(seconds=100)},
+            {"run_at": now - timedelta(seconds=50)},
+            {},
+            {"run_at": now + timedelta(hours=1)},
+            {"status": "running"},
+            {"status": "running", "lease_expires_at": now - timedelta(seconds=1)},
+            {"status": "failed"},
+            {"status": "succeeded"},
+        ):
+            examples.job(examples.video(channel=channel), **values)
+        examples.job(examples.video(channel=other), kind="transform", run_at=now)
+        return channel
+
+    def test_counts_by_channel_and_kind(self, some: Channel) -> None:
+        Channel.objects.filter(pk=some.pk).update(settings={"jobs.max_concurrent_per_channel": 3})
+        found = answer("status")
+        baking, cooking = found["channels"]
+        assert 100 <= cooking.pop("oldest_due_seconds") < 160
+        assert cooking == {
+            "channel": "Cooking",
+            "channel_id": str(some.pk),
+            "is_active": True,
+            "max_concurrent": 3,
+            "kind": "download",
+            "due": 3,
+            "later": 1,
+            "running": 2,
+            "stuck": 1,
+            "failed": 1,
+        }
+        assert (baking["kind"], baking["due"], baking["is_active"]) == ("transform", 1, False)
+        assert [(one["kind"], one["due"]) for one in found["kinds"]] == [
+            ("download", 3),
+            ("transform", 1),
+            ("publish", 0),
+        ]
+        assert (found["running"], found["max_concurrent"], found["paused"]) == (2, 4, False)
+
+    def test_as_text(self, some: Channel) -> None:
+        SystemConfiguration.objects.filter(key="jobs.paused").update(value=True)
+        lines = jobs("status").out.splitlines()
+        assert lines[0] == "Paused: no job is started (jobs.paused)."
+        assert lines[1] == "Running: 2 of at most 4 (jobs.max_concurrent)."
+        assert lines[2].split() == [
+            *("channel", "kind", "due", "later", "running", "stuck", "failed"),
+            *("oldest", "due", "at", "most"),
+        ]
+        assert lines[-1].split()[:7] == ["Cooking", "download", "3", "1", "2", "1", "1"]
+        assert lines[-2].endswith("inactive")
+
+    def test_no_token_is_shown(self, claimed: VideoProcessingJob) -> None:
+        token = str(claimed.lease_token)
+        assert token not in jobs("status").out + jobs("status", "--format", "json").out
+
+    def test_takes_as_many_statements_for_many_channels(
+        self, some: Channel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(snapshot, "LONGEST_AGE", 3600.0)
+        conf.PAUSED.get()
+
+        def statements() -> int:
+            with CaptureQueriesContext(connection) as seen:
+                jobs("status")
+            return len(seen)
+
+        assert statements() == 2
+        for number in range(20):
+            made = examples.channel(name=f"Channel {number}")
+            examples.job(examples.video(channel=made))
+        assert statements() == 2
+
+
+def test_without_an_action_the_usage_is_shown() -> None:
+    assert "required: ACTION" in refusal(code=2)
+
+
+@pytest.mark.parametrize("words", [["claim"], ["status"], ["rescue"]])
+def test_a_database_that_does_not_answer_is_one_line(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*args: Any, **options: Any) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(VideoProcessingJob.objects.all().__class__, "_fetch_all", locked)
+    monkeypatch.setattr("jobs_app.queue.VideoProcessingJobQuerySet.claim", locked)
+    monkeypatch.setattr("jobs_app.management.commands.jobs.load", locked)
+    said = jobs(*words)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.endswith("did not answer as it should: database is locked")
+    assert len(said.err.splitlines()) == 1
