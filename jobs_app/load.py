@@ -3,13 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q
-from django.db.models.functions import Now
-
 from channels_app.models import Channel
 from jobs_app import conf
 from jobs_app.models import VideoProcessingJob
-from jobs_app.states import JobKind, JobStatus
+from jobs_app.states import JobKind
 
 COUNTS = ("due", "later", "running", "stuck", "failed")
 
@@ -23,7 +20,7 @@ def load() -> dict[str, Any]:
     channels = {channel.pk: channel for channel in Channel.objects.only(*names)}
     lanes = [
         lane(channels[row.pop("channel_id")], row)
-        for row in counted()
+        for row in VideoProcessingJob.objects.counted()
         if row["channel_id"] in channels
     ]
     lanes.sort(key=lambda one: (one["channel"], one["channel_id"], one["kind"]))
@@ -34,26 +31,6 @@ def load() -> dict[str, Any]:
         "kinds": [total(kind, lanes) for kind in JobKind.values],
         "channels": lanes,
     }
-
-
-def counted() -> Any:
-    queued, running = Q(status=JobStatus.QUEUED), Q(status=JobStatus.RUNNING)
-    due = queued & Q(run_at__lte=Now())
-    unfinished = VideoProcessingJob.objects.filter(
-        status__in=[JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.FAILED]
-    )
-    return (
-        unfinished.order_by()
-        .values("channel_id", "kind")
-        .annotate(
-            due=Count("pk", filter=due),
-            later=Count("pk", filter=queued & Q(run_at__gt=Now())),
-            oldest_due=Now() - Min("run_at", filter=due),
-            running=Count("pk", filter=running),
-            stuck=Count("pk", filter=running & Q(lease_expires_at__lt=Now())),
-            failed=Count("pk", filter=Q(status=JobStatus.FAILED)),
-        )
-    )
 
 
 def lane(channel: Channel, row: dict[str, Any]) -> dict[str, Any]:

@@ -59,8 +59,10 @@ def succeed(job: "VideoProcessingJob") -> None:
 
 
 def put_back(job: "VideoProcessingJob", why: str, by: str) -> None:
-    """The video waits for the next attempt."""
-    job.video.move(STAGES[job.kind].before, by=by, why=why, job=job)
+    """The video waits for the next attempt. MoveRefused if it went its own way meanwhile."""
+    stage = STAGES[job.kind]
+    job.video.status = stage.during
+    job.video.move(stage.before, by=by, why=why, job=job)
 
 
 def fail(job: "VideoProcessingJob", why: str, by: str) -> None:

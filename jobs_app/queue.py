@@ -3,14 +3,15 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import connection, transaction
+from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Now
 
 from channels_app.models import Channel
 from jobs_app import conf, pipeline, sql
-from jobs_app.states import FINISHED, LIVE, JobKind, JobStatus
+from jobs_app.states import FINISHED, LIVE, JobKind, JobStatus, LeaseLost
 from settings_app import snapshot
 from videos_app.life import MoveRefused
 from videos_app.models import Video
@@ -50,6 +51,33 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
     def stuck(self) -> "VideoProcessingJobQuerySet":
         """Running, but silent for longer than the lease."""
         return self.running().filter(lease_expires_at__lt=Now())
+
+    def held(self, pk: UUID, token: UUID | None) -> "VideoProcessingJob":
+        """The job as it is now, in the name of whoever claims to hold it. LeaseLost if it is gone.
+
+        Whether the token counts, each of his words finds out.
+        """
+        job = self.select_related("video__channel").filter(pk=pk).first()
+        if job is None:
+            raise LeaseLost(f"There is no job {pk}.")
+        job.lease_token = token
+        return job
+
+    def counted(self) -> "QuerySet[VideoProcessingJob, dict[str, Any]]":
+        """By channel and kind: how many are due and since when, are for later, run, are stuck, and
+        have failed.
+        """
+        queued, running = Q(status=JobStatus.QUEUED), Q(status=JobStatus.RUNNING)
+        due = queued & Q(run_at__lte=Now())
+        unfinished = self.filter(status__in=[*LIVE, JobStatus.FAILED]).order_by()
+        return unfinished.values("channel_id", "kind").annotate(
+            due=Count("pk", filter=due),
+            later=Count("pk", filter=queued & Q(run_at__gt=Now())),
+            oldest_due=Now() - Min("run_at", filter=due),
+            running=Count("pk", filter=running),
+            stuck=Count("pk", filter=running & Q(lease_expires_at__lt=Now())),
+            failed=Count("pk", filter=Q(status=JobStatus.FAILED)),
+        )
 
     def enqueue(
         self, video: Video, kind: str, *, priority: int = 0, run_at: datetime | None = None

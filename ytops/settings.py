@@ -104,6 +104,9 @@ ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database(os.environ.get("DATABASE_URL") or "sqlite:///var/ytops.sqlite3")}
 
+# Modules whose handlers do the work of jobs, for `manage.py work`.
+JOB_HANDLERS = words("JOB_HANDLERS")
+
 # Behind a proxy that ends TLS; off for a server on one's own machine, as `make run` writes it.
 HTTPS = boolean("HTTPS", default=True)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -19,7 +19,10 @@ from django.conf import settings
 from django.db import connection
 
 # How names begin that may stand in the environment of a test run and are not for the process.
-OTHERS = ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DJANGO_ALLOW_ASYNC_UNSAFE", "YTOPS_")
+OTHERS = (
+    *("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "JOB_HANDLERS"),
+    *("DJANGO_ALLOW_ASYNC_UNSAFE", "YTOPS_"),
+)
 
 
 def url_of(name: str) -> str:

@@ -13,7 +13,7 @@ if "PYTEST_VERSION" in os.environ and "TEST_SQLITE_FILE" not in os.environ:
     # A file, as in production: an in-memory database knows neither WAL nor a second process.
     FOLDER = tempfile.TemporaryDirectory(prefix="ytops-tests-")
     os.environ["TEST_SQLITE_FILE"] = os.path.join(FOLDER.name, "tests.sqlite3")
-for name in ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"):
+for name in ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "JOB_HANDLERS"):
     os.environ.pop(name, None)
 os.environ["HTTPS"] = "off"
 

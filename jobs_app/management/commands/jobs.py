@@ -7,9 +7,11 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, CommandParser
 
 from jobs_app.briefing import briefing, fetched
+from jobs_app.handlers import LONGEST_WAIT
 from jobs_app.load import COUNTS, load
 from jobs_app.management import arguments
 from jobs_app.models import Answer, VideoProcessingJob
+from jobs_app.reports import as_reported
 from jobs_app.states import JobKind, JobRefused, JobStatus, LeaseLost
 from settings_app.static_layers import valid_static_layers
 from videos_app import slots
@@ -21,7 +23,6 @@ CANCEL, LOST = 3, 4
 EXIT_CODES = {Answer.CONTINUE: 0, Answer.CANCEL: CANCEL, Answer.LOST: LOST}
 MOST_CLAIMED = 100
 LARGEST_RUN_ID = 2**63 - 1
-LONGEST_WAIT = 365 * 24 * 3600  # seconds
 
 
 class Command(SpeakingCommand):
@@ -159,17 +160,12 @@ class Command(SpeakingCommand):
         self, *, id: UUID, token: UUID | None, error: str, retry_in: int | None, final: bool
     ) -> None:
         wait = None if retry_in is None else timedelta(seconds=retry_in)
-        self.held(id, token).fail(error, retry_in=wait, final=final)
+        job = self.held(id, token)
+        job.fail(as_reported(error, job.video.channel), retry_in=wait, final=final)
         self.print_outcome(id)
 
     def held(self, id: UUID, token: UUID | None) -> VideoProcessingJob:
-        """The job, with the token of whoever speaks: the queue says whether it still counts."""
-        token = token or self.token_of_stdin()
-        job = VideoProcessingJob.objects.select_related("video").filter(pk=id).first()
-        if job is None:
-            raise LeaseLost(f"There is no job {id}.")
-        job.lease_token = token
-        return job
+        return VideoProcessingJob.objects.held(id, token or self.token_of_stdin())
 
     def token_of_stdin(self) -> UUID:
         try:
