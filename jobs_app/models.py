@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from random import uniform
@@ -15,15 +17,18 @@ from jobs_app.queue import VideoProcessingJobQuerySet, tries
 from jobs_app.states import LIVE, JobKind, JobRefused, JobStatus, LeaseLost
 from videos_app.life import MoveRefused
 from videos_app.models import Video
+from ytops.db import sql
 from ytops.db.constraints import between, in_range, json_shapes, one_of, text_lengths
 from ytops.db.fields import JSONObjectField
 from ytops.db.models import BaseModel
+from ytops.db.strict_json import UNSTORABLE, validate_object, validate_storable
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 MOST_ATTEMPTS = 32_767
 LONGEST_BACKOFF = 2_147_483_647
 LONGEST_WAIT = timedelta(days=1)  # between two attempts
 NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
+ENDED: dict[str, Any] = {"finished_at": Now(), **NO_LEASE}
 
 
 class Answer(StrEnum):
@@ -39,8 +44,9 @@ class VideoProcessingJob(BaseModel):
     Status = JobStatus
     LIVE = LIVE
 
-    video = models.ForeignKey(Video, models.CASCADE, related_name="jobs")
-    channel = models.ForeignKey(Channel, models.CASCADE, related_name="jobs")
+    # Both have an index of their own below.
+    video = models.ForeignKey(Video, models.CASCADE, related_name="jobs", db_index=False)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="jobs", db_index=False)
     kind = models.CharField(max_length=20, choices=Kind)
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
     priority = models.SmallIntegerField(
@@ -80,23 +86,13 @@ class VideoProcessingJob(BaseModel):
             models.Index(fields=["channel", "-created_at"], name="jobs_by_channel"),
             models.Index(fields=["channel", "status"], name="jobs_by_channel_status"),
             models.Index(fields=["video", "-created_at"], name="jobs_by_video"),
-            # The claim: the lanes, what runs, and who was served last.
+            # The claim: the lanes, and who was served last.
             models.Index(
-                fields=["channel", "kind", "priority", "run_at", "id"],
+                fields=["kind", "channel", "priority", "run_at", "id"],
                 name="jobs_lanes",
                 condition=Q(status="queued"),
             ),
-            models.Index(
-                fields=["channel", "lease_expires_at"],
-                name="jobs_running",
-                condition=Q(status="running"),
-            ),
             models.Index(fields=["channel", "started_at"], name="jobs_by_service"),
-            models.Index(
-                fields=["finished_at"],
-                name="jobs_ended",
-                condition=Q(status__in=["succeeded", "failed", "cancelled"]),
-            ),
         ]
         constraints = [
             UniqueConstraint(
@@ -169,32 +165,37 @@ class VideoProcessingJob(BaseModel):
             return Answer.LOST
         return Answer.CANCEL if mine.exclude(cancel_requested_at=None).exists() else Answer.CONTINUE
 
-    @transaction.atomic
     def complete(self, result: dict[str, Any] | None = None) -> None:
         """The work is done: move the video on. LeaseLost, MoveRefused.
 
         ValidationError unless the result of a publication has its `youtube_video_id`: what is not
         confirmed is not out.
         """
-        self._lock_mine()
         result = result or {}
         if self.kind == JobKind.PUBLISH:
-            if "youtube_video_id" not in result:
-                raise ValidationError('The result has no "youtube_video_id".')
-            pipeline.check_youtube_video_id(self.video, result["youtube_video_id"])
-        self.end(JobStatus.SUCCEEDED, progress=100, result=result, error_message="")
-        pipeline.succeed(self)
+            pipeline.check_youtube_video_id(self.video_id, result.get("youtube_video_id"))
+        validate_object(result)
+        validate_storable(result)
+        mine = {"id": self.pk, "token": self.lease_token}
+        with self._all_or_nothing():
+            if not (ended := sql.run(sql.SUCCEED_JOB, result=result, **mine)):
+                raise self.lost()
+            done = {"progress": 100, "result": result, "error_message": "", **ENDED}
+            self.take_over({"status": JobStatus.SUCCEEDED, **done})
+            self.cancel_requested_at = ended[0][0]
+            pipeline.succeed(self)
 
-    @transaction.atomic
     def fail(self, error: str, *, retry_in: timedelta | None = None, final: bool = False) -> None:
         """This attempt came to nothing: another follows, unless it was the last or `final`.
 
         LeaseLost. A publication that fails without `retry_in` and `final` may be out: a person
         has to look, and nothing is tried again. With either the worker says that it is not.
         """
-        self._lock_mine()
+        error = UNSTORABLE.sub("\ufffd", error)  # of a tool's output, or a file's name
         known = self.kind != JobKind.PUBLISH or final or retry_in is not None
-        self._give_up(error, by=self.who, known=known, retry_in=retry_in, final=final)
+        with self._all_or_nothing():
+            self._lock_mine()
+            self._give_up(error, by=self.who, known=known, retry_in=retry_in, final=final)
 
     # --- what others do with it ---
 
@@ -202,7 +203,7 @@ class VideoProcessingJob(BaseModel):
     def rescue(self) -> bool:
         """Take it from a worker that is silent; whether it was not somebody else's by then."""
         silent = Q(status=JobStatus.RUNNING, lease_expires_at__lt=Now())
-        if not self._lock(silent & Q(lease_token=self.lease_token)):
+        if not self.lock(silent & Q(lease_token=self.lease_token)):
             return False
         error = f"the lease of {self.worker} expired in attempt {self.attempts}"
         self._give_up(error, by="rescue", known=self.kind != JobKind.PUBLISH)
@@ -211,7 +212,7 @@ class VideoProcessingJob(BaseModel):
     @transaction.atomic
     def cancel(self, *, by: str) -> None:
         """Take it out of the queue; if it runs, have its worker told. JobRefused if it ended."""
-        if not self._lock(Q(status__in=LIVE)):
+        if not self.lock(Q(status__in=LIVE)):
             raise JobRefused(self._is_not("queued or running, so it cannot be cancelled"))
         if self.status == JobStatus.RUNNING:
             self.write(cancel_requested_at=Now())
@@ -229,7 +230,7 @@ class VideoProcessingJob(BaseModel):
         JobRefused, MoveRefused if it has not failed and was not cancelled, or its video went on.
         """
         ended = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED])
-        if not self._lock(ended):
+        if not self.lock(ended):
             raise JobRefused(self._is_not("failed or cancelled, so it cannot be tried again"))
         last = pipeline.last_ended(self.video)
         if last != self:
@@ -244,7 +245,7 @@ class VideoProcessingJob(BaseModel):
     @transaction.atomic
     def review(self, *, by: str) -> None:
         """Take it from its worker or out of the queue, and let a person look at its video."""
-        if not self._lock(Q(status__in=[*LIVE, JobStatus.FAILED])):
+        if not self.lock(Q(status__in=[*LIVE, JobStatus.FAILED])):
             raise JobRefused(self._is_not("queued, running or failed, so it needs no review"))
         why = f"{by} wants a review of its {self.kind}"
         if self.status != JobStatus.FAILED:
@@ -253,17 +254,35 @@ class VideoProcessingJob(BaseModel):
 
     # --- in the transaction of one of the above ---
 
-    def _lock(self, condition: Q) -> bool:
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """A transaction; if it fails this instance is as it was too, so that its worker, who holds
+        the token, can say it again.
+        """
+        before = self.__dict__.copy()
+        try:
+            with transaction.atomic():
+                yield
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    def lock(self, condition: Q) -> bool:
         """Lock the row if it meets the condition, and have it as it is now, with its video."""
-        rows = VideoProcessingJob.objects.select_related("video").select_for_update(of=("self",))
+        # The video too: what a job that is waited for does to it would not be seen otherwise.
+        rows = VideoProcessingJob.objects.select_related("video")
+        rows = rows.select_for_update(of=("self", "video"), no_key=True)
         found = rows.filter(condition, pk=self.pk).first()
         if found is not None:
             self.__dict__.update(found.__dict__)
         return found is not None
 
     def _lock_mine(self) -> None:
-        if not self._lock(Q(status=JobStatus.RUNNING, lease_token=self.lease_token)):
-            raise LeaseLost(self._is_not("held with this token"))
+        if not self.lock(Q(status=JobStatus.RUNNING, lease_token=self.lease_token)):
+            raise self.lost()
+
+    def lost(self) -> LeaseLost:
+        return LeaseLost(self._is_not("held with this token"))
 
     def _is_not(self, expected: str) -> str:
         rows = VideoProcessingJob.objects.filter(pk=self.pk)
@@ -314,7 +333,7 @@ class VideoProcessingJob(BaseModel):
         return timedelta(seconds=uniform(0, min(most, LONGEST_WAIT.total_seconds())))  # noqa: S311
 
     def end(self, status: JobStatus, **values: Any) -> None:
-        self.write(status=status, finished_at=Now(), **NO_LEASE, **values)
+        self.write(status=status, **ENDED, **values)
 
     def queue_again(self, run_at: datetime | None) -> None:
         """As if it were new, but for what it says of its last attempt."""

@@ -3,12 +3,12 @@
 Locks are taken in one order: a job, its video, its channel.
 """
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from channels_app.filters import refusal, validate_filters
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 # --- a job and its video ---
 
 
-def put_off(job: "VideoProcessingJob", now: datetime) -> bool:
+def put_off(job: "VideoProcessingJob") -> bool:
     """Whether this publication, which was about to start, has to wait for its video's slot.
 
     A person may have given the video another one, or taken it away.
     """
-    video = job.video
-    if job.kind != JobKind.PUBLISH or (video.scheduled_for and video.scheduled_for <= now):
+    if not job.lock(Q(status=JobStatus.QUEUED)):
+        return True
+    videos = Video.objects.select_for_update(no_key=True).annotate(now=Now())
+    video: Any = videos.get(pk=job.video_id)
+    if video.scheduled_for and video.scheduled_for <= video.now:
         return False
     if at := video.scheduled_for or slots.assign(video):
         job.write(run_at=at)
@@ -40,58 +43,65 @@ def put_off(job: "VideoProcessingJob", now: datetime) -> bool:
 
 
 def start(job: "VideoProcessingJob") -> None:
-    why = f"attempt {job.attempts} of {job.max_attempts}"
-    job.video.move(STAGES[job.kind].during, by=job.who, why=why, job=job)
+    stage, why = STAGES[job.kind], f"attempt {job.attempts} of {job.max_attempts}"
+    Video.objects.move(job.video_id, stage.before, stage.during, by=job.who, why=why, job=job.pk)
 
 
 def succeed(job: "VideoProcessingJob") -> None:
     """The video has got one stage further, and its next job is queued."""
-    video, values = job.video, {}
+    stage, values = STAGES[job.kind], {}
     if job.kind == JobKind.PUBLISH:
         values = {"youtube_video_id": job.result["youtube_video_id"], "published_at": Now()}
-    video.move(STAGES[job.kind].after, by=job.who, why="done", job=job, **values)
-    if video.status == VideoStatus.PUBLISHED:
+    moved: dict[str, Any] = {"by": job.who, "why": "done", "job": job.pk, **values}
+    Video.objects.move(job.video_id, stage.during, stage.after, **moved)
+    if stage.after == VideoStatus.PUBLISHED:
         return
     if job.cancel_requested_at:
+        job.video.refresh_from_db()
         stop(job, by=job.who)
     else:
-        queue_next(video, priority=job.priority)
+        queue_next(job.video_id, job.channel_id, stage.after, priority=job.priority)
 
 
 def put_back(job: "VideoProcessingJob", why: str, by: str) -> None:
     """The video waits for the next attempt. MoveRefused if it went its own way meanwhile."""
     stage = STAGES[job.kind]
     job.video.status = stage.during
-    job.video.move(stage.before, by=by, why=why, job=job)
+    job.video.move(stage.before, by=by, why=why, job=job.pk)
 
 
 def fail(job: "VideoProcessingJob", why: str, by: str) -> None:
     slot = {"scheduled_for": None} if job.kind == JobKind.PUBLISH else {}
-    job.video.move(VideoStatus.FAILED, by=by, why=why, job=job, **slot)
+    job.video.move(VideoStatus.FAILED, by=by, why=why, job=job.pk, **slot)
 
 
 def ask_a_person(job: "VideoProcessingJob", why: str, by: str) -> None:
-    job.video.move(VideoStatus.NEEDS_REVIEW, by=by, why=why, job=job)
+    job.video.move(VideoStatus.NEEDS_REVIEW, by=by, why=why, job=job.pk)
 
 
 def stop(job: "VideoProcessingJob", by: str) -> None:
     """The video goes no further, and gives its slot back."""
     why = f"its {job.kind} was cancelled"
-    job.video.move(VideoStatus.SKIPPED, by=by, why=why, job=job, scheduled_for=None)
+    job.video.move(VideoStatus.SKIPPED, by=by, why=why, job=job.pk, scheduled_for=None)
 
 
 # --- a video and its next job ---
 
 
-def queue_next(video: Video, *, priority: int = 0) -> "VideoProcessingJob | None":
-    """Queue what the video's status asks for; None if it has to wait for a slot of its channel."""
-    kind = KIND_FROM[VideoStatus(video.status)]
-    if kind != JobKind.PUBLISH:
-        return video.jobs.enqueue(video, kind, priority=priority)
-    run_at = video.scheduled_for or slots.assign(video)
-    if run_at is None:
-        return None
-    return video.jobs.enqueue(video, kind, priority=priority, run_at=run_at)
+def queue_next(
+    video_id: UUID, channel_id: UUID, at: VideoStatus, *, priority: int = 0
+) -> "VideoProcessingJob | None":
+    """Queue the job of a video that rests `at`; None if it has to wait for a slot."""
+    from jobs_app.models import VideoProcessingJob
+
+    kind, run_at = KIND_FROM[at], None
+    if kind == JobKind.PUBLISH:
+        video = Video.objects.get(pk=video_id)
+        run_at = video.scheduled_for or slots.assign(video)
+        if run_at is None:
+            return None
+    jobs = VideoProcessingJob.objects
+    return jobs.enqueue(video_id, channel_id, kind, priority=priority, run_at=run_at)
 
 
 def waiting() -> QuerySet[Video]:
@@ -120,7 +130,7 @@ def admit(video: Video, *, by: str) -> "VideoProcessingJob | None":
         if reason := refusal(video.channel.filters, video.title, video.metadata):
             video.move(VideoStatus.SKIPPED, by=by, why=reason)
             return None
-    return queue_next(video)
+    return queue_next(video.pk, video.channel_id, VideoStatus(video.status))
 
 
 def follow_slot(instance: Video, created: bool, update_fields: Any, **kwargs: Any) -> None:
@@ -163,9 +173,9 @@ def resume(video: Video, *, by: str, why: str = "tried again") -> "VideoProcessi
     at = video.rests_at
     # The slot that it missed is over; another may have it by now.
     slot = {"scheduled_for": None} if at == VideoStatus.TRANSFORMED else {}
-    video.move(at, by=by, why=why, job=job, **slot)
+    video.move(at, by=by, why=why, job=job.pk if job else None, **slot)
     if job is None:
-        return queue_next(video)
+        return queue_next(video.pk, video.channel_id, at)
     if at == VideoStatus.TRANSFORMED and not slots.assign(video):
         return None
     job.queue_again(video.scheduled_for if slot else None)
@@ -178,14 +188,16 @@ def confirm(video: Video, youtube_video_id: str, *, by: str) -> None:
 
     ValidationError for what cannot be its id; MoveRefused if it is not in doubt.
     """
-    check_youtube_video_id(video, youtube_video_id)
+    check_youtube_video_id(video.pk, youtube_video_id)
     why = f"is on YouTube as {youtube_video_id}"
     values: dict[str, Any] = {"youtube_video_id": youtube_video_id, "published_at": Now()}
     video.move(VideoStatus.PUBLISHED, by=by, why=why, **values)
 
 
-def check_youtube_video_id(video: Video, text: Any) -> None:
+def check_youtube_video_id(video_id: UUID, text: Any) -> None:
     """ValidationError if this is no id, or the id of another video."""
+    if not isinstance(text, str):
+        raise ValidationError('The result of a publication needs "youtube_video_id", a text.')
     YOUTUBE_VIDEO_ID(text)
-    if other := Video.objects.filter(youtube_video_id=text).exclude(pk=video.pk).first():
+    if other := Video.objects.filter(youtube_video_id=text).exclude(pk=video_id).first():
         raise ValidationError(f'{text} is the YouTube video of "{other}" ({other.pk}) already.')

@@ -1,6 +1,6 @@
 """The jobs table as a queue: what goes in, who gets what, and what is taken back."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
 
 from channels_app.models import Channel
-from jobs_app import conf, pipeline, sql
+from jobs_app import conf, pipeline
 from jobs_app.states import FINISHED, LIVE, JobKind, JobStatus, LeaseLost
-from settings_app import snapshot
 from videos_app.life import MoveRefused
-from videos_app.models import Video
+from ytops.db import sql
 from ytops.db.locks import exclusive_until_commit
 from ytops.db.models import BaseQuerySet
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from jobs_app.models import VideoProcessingJob
 
 PRUNED_AT_ONCE = 1000
+# What the claim knows of a job that it found, in the order of the model.
+FOUND = ("id", "video_id", "channel_id", "kind", "priority", "attempts", "max_attempts")
+SETTINGS: Any = Channel._meta.get_field("settings")
 
 
 def tries() -> dict[str, int]:
@@ -80,23 +83,23 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
         )
 
     def enqueue(
-        self, video: Video, kind: str, *, priority: int = 0, run_at: datetime | None = None
+        self,
+        video_id: UUID,
+        channel_id: UUID,
+        kind: str,
+        *,
+        priority: int = 0,
+        run_at: datetime | None = None,
     ) -> "VideoProcessingJob":
-        """A new job, due at once or at `run_at`.
+        """A new job of a video and its channel, due at once or at `run_at`.
 
-        IntegrityError if the video has a live job of this kind.
+        If the video has a live job of this kind, that one stays and comes back.
         """
-        job = self.create(
-            video=video,
-            channel_id=video.channel_id,
-            kind=kind,
-            priority=priority,
-            run_at=Now() if run_at is None else run_at,
-            **tries(),
-        )
-        if run_at is None:
-            job.take_over({"run_at": Now()})
-        return job
+        ids = {"id": uuid7(), "video": video_id, "channel": channel_id}
+        new = {"kind": kind, "priority": priority, "run_at": run_at, **tries()}
+        if sql.run(sql.QUEUE_JOB, **ids, **new):
+            return self._with(FOUND[:4], [*ids.values(), kind])
+        return self.live().get(video_id=video_id, kind=kind)
 
     def claim(
         self, *, worker: str, kinds: Collection[str] = (), limit: int = 1
@@ -109,46 +112,46 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
         claimed: list[VideoProcessingJob] = []
         kinds = list(kinds or JobKind.values)
         while len(claimed) < limit and (job := self._claim_one(worker, kinds)):
-            claimed.append(job)
+            if job.status == JobStatus.RUNNING:
+                claimed.append(job)
         return claimed
 
     def _claim_one(self, worker: str, kinds: list[str]) -> "VideoProcessingJob | None":
+        """The job that is next; it runs, unless it turned out that it cannot, or not now."""
+        # Before the transaction: within one they would be read for it alone, and anew each time.
+        if conf.PAUSED.get():
+            return None
+        most, lease = conf.MAX_CONCURRENT.get(), conf.LEASE_SECONDS.get()
         with transaction.atomic():
             exclusive_until_commit(connection, "claim")
-            snapshot.expire()  # a job starts from the configuration of now
-            if conf.PAUSED.get():
-                return None
-            caps = (conf.MAX_CONCURRENT.get(), conf.MAX_CONCURRENT_PER_CHANNEL.get())
-            while pk := sql.next_job(kinds, *caps, overrides()):
-                if job := self._start(pk, worker):
+            for *found, running, name, settings in sql.run(sql.NEXT_JOBS, kinds=kinds, most=most):
+                overrides = SETTINGS.from_db_value(settings, None, connection)
+                channel = Channel(id=found[2], name=name, settings=overrides) if overrides else None
+                if running < conf.MAX_CONCURRENT_PER_CHANNEL.get(channel):
+                    job = self._with(FOUND, found)
+                    self._start(job, worker, lease)
                     return job
         return None
 
-    def _start(self, pk: Any, worker: str) -> "VideoProcessingJob | None":
-        """None if it is not queued any more, or turned out not to be due or not to be possible."""
-        rows = self.select_related("video", "channel").select_for_update(of=("self", "video"))
-        job: Any = rows.annotate(now=Now()).filter(pk=pk, status=JobStatus.QUEUED).first()
-        if job is None or pipeline.put_off(job, job.now):
-            return None
-        lease = timedelta(seconds=conf.LEASE_SECONDS.get())
-        job.write(
-            status=JobStatus.RUNNING,
-            worker=worker,
-            attempts=job.attempts + 1,
-            progress=0,
-            lease_token=uuid4(),
-            lease_expires_at=Now() + lease,
-            github_workflow_run_id=None,
-            started_at=Now(),
-            finished_at=None,
-        )
+    def _with(self, names: Sequence[str], values: Iterable[Any]) -> "VideoProcessingJob":
+        """A job of which these fields are known; the others are read when they are asked for."""
+        fields: list[Any] = [self.model._meta.get_field(name) for name in names]
+        known = [field.to_python(value) for field, value in zip(fields, values, strict=True)]
+        return self.model.from_db(self.db, names, known)
+
+    def _start(self, job: "VideoProcessingJob", worker: str, lease: int) -> None:
+        if job.kind == JobKind.PUBLISH and pipeline.put_off(job):
+            return
+        token, found = uuid4(), {"id": job.pk, "attempts": job.attempts}
+        started = sql.run(sql.START_JOB, worker=worker, token=token, lease=lease, **found)
+        if not started:
+            return  # somebody has cancelled it since it was found: the next look finds another
+        job.status, job.worker, job.lease_token = JobStatus.RUNNING, worker, token
+        job.attempts = started[0][0]
         try:
             pipeline.start(job)
         except MoveRefused as refusal:
             job.end(JobStatus.FAILED, error_message=str(refusal))
-            return None
-        started: VideoProcessingJob = job
-        return started
 
     def rescue(self) -> list["VideoProcessingJob"]:
         """Take back the jobs whose workers are silent: each is queued again, or has failed."""
@@ -157,15 +160,10 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
     def prune(self) -> int:
         """Delete the jobs that ended longer ago than they are kept; how many."""
         oldest = Now() - timedelta(days=conf.RETENTION_DAYS.get())
-        old, deleted = self.finished().filter(finished_at__lt=oldest).order_by(), 0
+        # By their creation, which has an index: what ended so long ago is older than that.
+        old = self.finished().filter(created_at__lt=oldest, finished_at__lt=oldest).order_by()
+        deleted = 0
         while found := list(old.values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
             # Asked once more: one of them may have been queued again.
             deleted += old.filter(pk__in=found).delete()[0]
         return deleted
-
-
-def overrides() -> dict[Channel, int]:
-    """Channel → how many of its jobs may run, for those that differ from the system."""
-    setting = conf.MAX_CONCURRENT_PER_CHANNEL
-    own = Channel.objects.active().filter(settings__has_key=setting.key).only("name", "settings")
-    return {channel: setting.get(channel) for channel in own}

@@ -1,5 +1,7 @@
 """The life of a video: the one place that says which moves are allowed."""
 
+from typing import Any
+
 from django.db import models
 
 
@@ -38,11 +40,11 @@ class MoveRefused(Exception):
     """A move that the table does not have, or that came too late; nothing has changed."""
 
 
-def refuse_unless_allowed(what: object, status: str, to: VideoStatus) -> None:
-    allowed = MOVES[VideoStatus(status)]
-    if to not in allowed:
-        expected = ", ".join(allowed) or "nothing: that is its end"
-        raise MoveRefused(
-            f'"{what}" cannot go from {status} to {to.value}; from {status} it can go to: '
-            f"{expected}."
-        )
+def refusal(video: Any, start: VideoStatus, to: VideoStatus) -> MoveRefused:
+    """Why this video, as it is now, was not moved."""
+    if video is None:
+        return MoveRefused(f"A video was to go from {start} to {to}, but it is gone.")
+    if to not in MOVES[start]:
+        expected = ", ".join(MOVES[start]) or "nowhere: that is its end"
+        return MoveRefused(f'"{video}" cannot go from {start} to {to}; it can go to: {expected}.')
+    return MoveRefused(f'"{video}" was to go from {start} to {to}, but it is {video.status} now.')

@@ -1,16 +1,18 @@
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, Self
+from uuid import UUID
 
 from django.core.exceptions import FieldError
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, UniqueConstraint
 
 from channels_app.models import Channel, ChannelQuerySet, Music, TransformationPreset
-from videos_app.life import RESTING, MoveRefused, VideoStatus, refuse_unless_allowed
+from videos_app.life import MOVES, RESTING, VideoStatus, refusal
+from ytops.db import sql
 from ytops.db.constraints import json_shapes, one_of, text_lengths
 from ytops.db.fields import JSONObjectField, StrictJSONField
-from ytops.db.functions import Append
 from ytops.db.models import BaseModel, BaseQuerySet
 
 YOUTUBE_VIDEO_ID = RegexValidator(
@@ -54,13 +56,31 @@ class VideoQuerySet(BaseQuerySet["Video"]):
         refuse_what_moves(of_conflicts or ())
         return super().bulk_create(objs, *args, **options)
 
-    def move(self, entry: dict[str, Any], **values: Any) -> int:
-        """The UPDATE of `Video.move`, on those that stand where the entry begins."""
-        history = Append("processing_history", entry)
-        standing = self.filter(status=entry["from"])
-        return super(VideoQuerySet, standing).update(
-            status=entry["to"], processing_history=history, **values
-        )
+    def move(
+        self,
+        pk: UUID,
+        start: VideoStatus,
+        to: VideoStatus,
+        *,
+        by: str,
+        why: str = "",
+        job: UUID | None = None,
+        **values: Any,
+    ) -> None:
+        """Move one video from `start` to `to` and append to its history, in one UPDATE.
+
+        `values` of other fields are written in the same transaction. MoveRefused, with both
+        states, if the move is not allowed or the video is not at `start` any more.
+        """
+        entry = {"from": start.value, "to": to.value, "by": by, "why": why}
+        entry |= {"job": str(job)} if job else {}
+        states = {"start": start.value, "to": to.value}
+        with transaction.atomic(savepoint=False) if values else nullcontext():
+            moved = to in MOVES[start] and sql.run(sql.MOVE_VIDEO, id=pk, entry=entry, **states)
+            if moved and values:
+                self.filter(pk=pk).update(**values)
+        if not moved:  # outside, or it would end the transaction of a caller who can go on
+            raise refusal(self.filter(pk=pk).first(), start, to)
 
     move.alters_data = True  # type: ignore[attr-defined]
 
@@ -81,7 +101,12 @@ class Video(BaseModel):
         Status.PUBLISHING,
     ]
 
-    channel = models.ForeignKey(Channel, models.CASCADE, related_name="videos")
+    channel = models.ForeignKey(
+        Channel,
+        models.CASCADE,
+        related_name="videos",
+        db_index=False,  # it leads two below
+    )
     # 600 characters of any script fit into an index entry of PostgreSQL, at most 2,704 bytes.
     source_url = models.URLField("source URL", max_length=600)
     title = models.CharField(max_length=500, blank=True)
@@ -145,21 +170,11 @@ class Video(BaseModel):
         return VideoStatus(next((at for at in passed if at in RESTING), RESTING[0]))
 
     def move(
-        self, to: VideoStatus, *, by: str, why: str = "", job: Any = None, **values: Any
+        self, to: VideoStatus, *, by: str, why: str = "", job: UUID | None = None, **values: Any
     ) -> None:
-        """Move to `to` and append to the history, with other fields, in one conditional UPDATE.
-
-        MoveRefused, with both states, if the move is not allowed or somebody else moved it first.
-        """
-        refuse_unless_allowed(self, self.status, to)
-        entry = {"from": self.status, "to": to.value, "by": by, "why": why}
-        entry |= {"job": str(job.pk)} if job else {}
-        if not Video.objects.filter(pk=self.pk).move(entry, **values):
-            found = Video.objects.filter(pk=self.pk).values_list("status", flat=True).first()
-            raise MoveRefused(
-                f'"{self}" was to go from {self.status} to {to.value}, but it is '
-                f"{found or 'gone'} by now."
-            )
+        """Move from the status that it has here to `to`, as `Video.objects.move()` does."""
+        start = VideoStatus(self.status)
+        Video.objects.move(self.pk, start, to, by=by, why=why, job=job, **values)
         self.take_over({**values, "status": to.value, "processing_history": F("")})
         self._note_what_was_read()
 

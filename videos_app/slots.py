@@ -125,6 +125,14 @@ def schedule_problem(channel: Channel) -> str:
     return ""
 
 
+def local_time(channel: Channel, at: datetime) -> str:
+    """As "Tue 24 Nov 2026, 18:00 Europe/Berlin"; in UTC for a channel without a zone."""
+    has_zone = channel.schedule and not schedule_problem(channel)
+    zone = ZoneInfo(channel.schedule["timezone"] if has_zone else "UTC")
+    local = at.astimezone(zone)
+    return f"{local:%a} {local.day} {local:%b %Y, %H:%M} {zone.key}"
+
+
 Times = dict[Any, tuple[datetime | None, datetime | None]]
 
 

@@ -380,7 +380,8 @@ class TestRescueAndPrune:
     def test_prune_says_how_many(self, claimed: VideoProcessingJob) -> None:
         claimed.complete()
         assert answer("prune") == {"deleted": 0}
-        claimed.write(started_at=None, finished_at=Now() - timedelta(days=91))
+        ended = Now() - timedelta(days=91)
+        claimed.write(created_at=ended, started_at=None, finished_at=ended)
         assert jobs("prune").out == "1 deleted."
 
 
