@@ -14,10 +14,12 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.db.models import F
 
+from channels_app.filters import refusal
 from channels_app.models import Channel, ChannelQuerySet, Music, TransformationPreset
 from jobs_app.models import VideoProcessingJob
 from settings_app.models import SystemConfiguration
 from stats_app.models import ChannelStatistics, VideoStatistics
+from videos_app.life import MOVES, RESTING, VideoStatus
 from videos_app.models import Video, VideoQuerySet
 from ytops.management.fixtures import load_missing
 
@@ -158,6 +160,13 @@ def the_history_of_a_video_leads_to_its_status() -> None:
         assert [video.created_at, *times] == sorted([video.created_at, *times])
         assert [video.created_at, *times][-1] == video.updated_at
         assert all(set(move) == {"from", "to", "at", "by", "why"} for move in moves)
+        for move in moves:
+            assert VideoStatus(move["to"]) in MOVES[VideoStatus(move["from"])]
+
+
+def every_video_qualifies_for_its_channel() -> None:
+    for video in Video.objects.select_related("channel"):
+        assert refusal(video.channel.filters, video.title, video.metadata) is None
 
 
 def a_published_video_is_known_to_youtube_and_no_other_is() -> None:
@@ -193,6 +202,8 @@ def jobs_are_at_peace_with_their_videos() -> None:
         ("transform", "downloaded"),
         ("publish", "transformed"),
     }
+    resting = Video.objects.filter(status__in=RESTING[1:], channel__is_active=True)
+    assert not resting.exclude(jobs__status="queued").exists()
     assert set(jobs.failed().values_list("video__status", flat=True)) == {
         "failed",
         "needs_review",
@@ -220,6 +231,7 @@ def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     every_row_passes_its_own_validation()
     every_state_is_there()
     the_history_of_a_video_leads_to_its_status()
+    every_video_qualifies_for_its_channel()
     a_published_video_is_known_to_youtube_and_no_other_is()
     running_jobs_are_those_of_the_videos_in_work()
     jobs_are_at_peace_with_their_videos()
