@@ -3,17 +3,27 @@
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.widgets import AdminURLFieldWidget
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, models
-from django.http import HttpRequest, HttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
+from django.urls import path, reverse
+from django.utils.http import urlencode
 
-from ytops.admin import deletion, panels
+from ytops.admin import actions, deletion, panels
 from ytops.admin.display import json_block
 from ytops.admin.forms import EditForm
 from ytops.admin.lists import MOST_COUNTED, BoundedChangeList, BoundedPaginator, bounded_count
 
 M = TypeVar("M", bound=models.Model)
+LONGEST_KEPT = 500  # characters of a refused text
 
 
 def json_shown(field: models.Field[Any, Any]) -> Any:
@@ -91,6 +101,37 @@ class ModelAdmin(admin.ModelAdmin[M]):
             return None
         return super().response_action(request, queryset)
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """As Django's, and those that apps have registered."""
+        found: dict[str, Any] = super().get_actions(request)
+        if self.has_change_permission(request) and IS_POPUP_VAR not in request.GET:
+            found |= actions.of_list(self.model)
+        return found
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.do)
+        do = path("<path:object_id>/do/<slug:name>/", view, name=f"{self.url_name}_do")
+        return [do, *super().get_urls()]
+
+    @property
+    def url_name(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}"
+
+    def do(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """An action with one object, from its page."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        obj, action = self.get_object(request, object_id), actions.find(self.model, name)
+        if obj is None or action is None:
+            raise Http404
+        if not self.has_change_permission(request, obj):
+            raise PermissionDenied
+        given = {action.takes: request.POST.get(action.takes, "")} if action.takes else {}
+        done = actions.perform(self, request, action, [obj], *given.values())
+        address = reverse(f"admin:{self.url_name}_change", args=[obj.pk])
+        kept = {name: text[:LONGEST_KEPT] for name, text in given.items() if not done}
+        return HttpResponseRedirect(f"{address}?{urlencode(kept)}" if kept else address)
+
     def get_fieldsets(self, request: HttpRequest, obj: M | None = None) -> Any:
         """As Django's; who may only look sees JSON as readably as who may change it."""
         fieldsets = super().get_fieldsets(request, obj)
@@ -116,7 +157,12 @@ class ModelAdmin(admin.ModelAdmin[M]):
         obj: M | None = None,
     ) -> HttpResponse:
         if obj is not None:
-            context["panels"] = panels.on_object(request, obj)
+            context |= panels.on_object(request, obj)
+            if self.has_change_permission(request, obj):
+                context["buttons"] = [
+                    (action, reverse(f"admin:{self.url_name}_do", args=[obj.pk, action.name]))
+                    for action in actions.buttons(obj)
+                ]
         return super().render_change_form(request, context, add, change, form_url, obj)
 
 

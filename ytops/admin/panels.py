@@ -1,7 +1,7 @@
 """Panels: sections that apps put on the index page and on the pages of other apps' objects."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,50 +27,59 @@ class Panel:
     template: str
     permission: str
     context: Context
+    top: bool  # before all else on the page
 
 
 _index: list[Panel] = []
 _object: dict[type[Model], list[Panel]] = defaultdict(list)
 
 
-def index_panel(title: str, template: str, permission: str) -> Callable[[Context], Context]:
+def index_panel(
+    title: str, template: str, permission: str, *, top: bool = False
+) -> Callable[[Context], Context]:
     """Put a panel on the index page, for those who have the permission."""
 
     def register(context: Context) -> Context:
-        _index.append(Panel(title, template, permission, context))
+        _index.append(Panel(title, template, permission, context, top))
         return context
 
     return register
 
 
 def object_panel(
-    model: type[Model], title: str, template: str, permission: str
+    model: type[Model], title: str, template: str, permission: str, *, top: bool = False
 ) -> Callable[[Context], Context]:
     """Put a panel on the page of every object of a model, for those who have the permission."""
 
     def register(context: Context) -> Context:
-        _object[model].append(Panel(title, template, permission, context))
+        _object[model].append(Panel(title, template, permission, context, top))
         return context
 
     return register
 
 
-def on_index(request: HttpRequest) -> list[tuple[str, SafeString]]:
-    return list(_rendered(_index, request))
+Rendered = list[tuple[str, SafeString]]
 
 
-def on_object(request: HttpRequest, obj: Model) -> list[tuple[str, SafeString]]:
-    return list(_rendered(_object[type(obj)], request, obj))
+def on_index(request: HttpRequest) -> dict[str, Rendered]:
+    """`top_panels` and `panels` of the page."""
+    return _rendered(_index, request)
 
 
-def _rendered(
-    panels: list[Panel], request: HttpRequest, *args: Any
-) -> Iterator[tuple[str, SafeString]]:
+def on_object(request: HttpRequest, obj: Model) -> dict[str, Rendered]:
+    """`top_panels` and `panels` of the page."""
+    return _rendered(_object[type(obj)], request, obj)
+
+
+def _rendered(panels: list[Panel], request: HttpRequest, *args: Any) -> dict[str, Rendered]:
+    places: dict[str, Rendered] = {"top_panels": [], "panels": []}
     for panel in panels:
         if request.user.has_perm(panel.permission):
             context = panel.context(request, *args)
             if context is not None:
-                yield panel.title, render_to_string(panel.template, context, request)
+                place = places["top_panels" if panel.top else "panels"]
+                place.append((panel.title, render_to_string(panel.template, context, request)))
+    return places
 
 
 def counts_by_status(rows: QuerySet[Any], **of: Model) -> dict[str, Any]:

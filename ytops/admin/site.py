@@ -19,4 +19,4 @@ class Site(admin.AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        return super().index(request, {"panels": panels.on_index(request), **(extra_context or {})})
+        return super().index(request, {**panels.on_index(request), **(extra_context or {})})
