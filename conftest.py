@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test import Client
 
@@ -27,6 +28,21 @@ def page_of(operator: User, client: Client) -> Client:
     """A client that is logged in as the operator."""
     client.force_login(operator)
     return client
+
+
+@pytest.fixture
+def member(db: Any) -> Callable[[str], Client]:
+    """Makes a client that is logged in as a member of the group of this name."""
+    call_command("loaddata", "defaults", verbosity=0)
+
+    def client_of(group: str) -> Client:
+        user = User.objects.create_user(group, password="x", is_staff=True)
+        user.groups.add(Group.objects.get(name=group))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return client_of
 
 
 @pytest.fixture(autouse=True)

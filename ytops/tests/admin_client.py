@@ -5,6 +5,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
+from django.contrib.messages import get_messages
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
@@ -86,4 +87,27 @@ def post(
 
 def words(html: str) -> str:
     """The text of a page, and nothing of its markup."""
-    return " ".join(unescape(strip_tags(re.sub("<(br|td|th|div|p|li)", r" <\1", html))).split())
+    return " ".join(
+        unescape(strip_tags(re.sub("<(br|td|th|div|p|li|small)", r" <\1", html))).split()
+    )
+
+
+def page(client: Client, address: str) -> str:
+    """The text of the page at this address."""
+    return words(client.get(address).content.decode())
+
+
+def press(client: Client, what: Model, name: str, **typed: str) -> HttpResponse:
+    """The button of an action on an object's page."""
+    address = url(what, "change").removesuffix("change/")
+    return client.post(f"{address}do/{name}/", typed)  # type: ignore[return-value]
+
+
+def in_list(client: Client, action: str, *rows: Model) -> list[str]:
+    """What is said when an action is done with these rows of a list."""
+    selected = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
+    return said(client.post(url(type(rows[0]), "changelist"), selected))
+
+
+def said(response: Any) -> list[str]:
+    return [str(message) for message in get_messages(response.wsgi_request)]
