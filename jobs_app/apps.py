@@ -7,7 +7,7 @@ class JobsConfig(AppConfig):
     verbose_name = "Processing"
 
     def ready(self) -> None:
-        from jobs_app import conf, panels, pipeline  # noqa: F401  (registers them)
+        from jobs_app import actions, conf, panels, pipeline  # noqa: F401  (registers them)
         from videos_app.models import Video
 
         post_save.connect(pipeline.follow_slot, sender=Video)

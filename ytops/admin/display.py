@@ -1,11 +1,13 @@
 """How values look in the admin."""
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.timezone import localtime
 
 from ytops.db.strict_json import pretty
@@ -20,12 +22,15 @@ TONES = {
     "transforming": "busy",
     "publishing": "busy",
     "running": "busy",
+    "stuck": "bad",
+    "cancelling": "warn",
     # The layers of the configuration: where a person has set something.
     "environment": "warn",
     "channel": "good",
     "database": "good",
     "file": "busy",
 }
+LONGEST_WHY = 500
 
 
 def pill(state: str, words: str) -> SafeString:
@@ -45,27 +50,44 @@ def outside(base: str, key: str | None) -> SafeString | str:
     return format_html(link, base, key, key)
 
 
-def moment(text: Any) -> Any:
-    """An ISO 8601 time as the admin shows times; anything else as it is."""
+class Event(NamedTuple):
+    """`at` is a datetime or its ISO 8601; of any other text nothing but the text is known."""
+
+    at: Any
+    what: str
+    by: str
+    why: str
+    address: str = ""
+    page: str = ""
+
+
+def instant(at: Any) -> datetime | None:
+    """A time as it stands in JSON; None for what is none."""
     try:
-        return date_format(localtime(datetime.fromisoformat(text)), "DATETIME_FORMAT")
+        found = at if isinstance(at, datetime) else datetime.fromisoformat(at)
+        return found.astimezone(UTC) if found.tzinfo else None
     except (TypeError, ValueError, OverflowError):
-        return text
+        return None
 
 
-def timeline(history: Any) -> SafeString:
-    """A processing history, oldest first; whatever stands in it, nothing breaks the page."""
-    if not isinstance(history, list) or not history:
-        return SafeString("Nothing yet.")
+def moment(at: datetime) -> str:
+    return date_format(localtime(at), "DATETIME_FORMAT")
+
+
+def timeline(events: Iterable[Event]) -> SafeString:
+    """Events in their order; whatever stands in them, nothing breaks the page."""
     rows = []
-    for entry in history:
-        if not isinstance(entry, dict):
-            rows.append((entry, "", ""))
-            continue
-        move = f"{entry.get('from') or 'new'} → {entry.get('to', '?')}"
-        who = ", ".join(str(entry[key]) for key in ("by", "why") if entry.get(key))
-        rows.append((move, moment(entry.get("at", "")), who))
+    for event in events:
+        at = instant(event.at)
+        when = moment(at) if at else event.at or ""
+        link = format_html('<a href="{}">{}</a>', event.address, event.page) if event.page else ""
+        why = Truncator(event.why).chars(LONGEST_WHY)
+        rows.append((when, event.what, event.by, why, link))
     items = format_html_join(
-        "", "<li><strong>{}</strong> <time>{}</time> <span>{}</span></li>", rows
+        "",
+        "<li><time>{}</time> <div><strong>{}</strong> <span>{}</span> {}<p>{}</p></div></li>",
+        ((when, what, by, link, why) for when, what, by, why, link in rows),
     )
-    return format_html('<ol class="timeline">{}</ol>', items)
+    return (
+        format_html('<ol class="timeline">{}</ol>', items) if rows else SafeString("Nothing yet.")
+    )

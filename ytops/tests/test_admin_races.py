@@ -11,9 +11,9 @@ from django.db.models import Model
 from django.test import Client
 
 from channels_app.models import Channel
-from jobs_app.models import VideoProcessingJob
+from videos_app.models import Video
 from ytops.tests.admin_client import opened, post
-from ytops.tests.examples import channel, video
+from ytops.tests.examples import channel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 5
@@ -84,9 +84,10 @@ def test_two_overrides_saved_at_once_both_stay_and_one_is_refused_to_the_second(
 def test_the_same_row_added_at_once_is_added_once_and_refused_in_words(
     operator: User, page_of: Client
 ) -> None:
-    form = opened(page_of, VideoProcessingJob)
-    for _ in range(ROUNDS):
-        made = video()
-        add = saving(VideoProcessingJob, form, video=str(made.pk), kind="download")
+    owner = channel()
+    form = opened(page_of, Video)
+    for number in range(ROUNDS):
+        source = f"https://example.org/{number}"
+        add = saving(Video, form, channel=str(owner.pk), source_url=source)
         assert sorted(at_once(operator, add, add)) == [200, 302]
-        assert made.jobs.count() == 1
+        assert Video.objects.filter(source_url=source).count() == 1

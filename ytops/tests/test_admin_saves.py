@@ -12,10 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from channels_app.models import Channel, Music, TransformationPreset
-from jobs_app.models import VideoProcessingJob
 from videos_app.models import Video
 from ytops.tests.admin_client import inputs, opened, post, url
 from ytops.tests.examples import channel, one_of_each, video
+from ytops.tests.examples import job as job_of
 
 
 def form_of(response: Any) -> Any:
@@ -168,7 +168,7 @@ def test_a_row_deleted_meanwhile_says_so(page_of: Client) -> None:
 
 
 def test_a_time_entered_beside_a_mistake_is_saved_once_that_is_mended(page_of: Client) -> None:
-    job = one_of_each()[VideoProcessingJob]
+    job = job_of(video())
     changes = {"run_at_0": "2027-03-03", "run_at_1": "10:00:00", "priority": "9999"}
     refused = post(page_of, job, opened(page_of, job), **changes)
     assert post(page_of, job, inputs(refused.content.decode()), priority="5").status_code == 302
@@ -298,35 +298,12 @@ def test_every_table_can_be_added_to_by_form(page_of: Client) -> None:
         TransformationPreset: {"name": "New", "is_active": "on"},
         Music: {"title": "New"},
         Video: {"channel": str(rows[Channel].pk), "source_url": "example.org/new"},
-        VideoProcessingJob: {"video": str(rows[Video].pk), "kind": "transform"},
     }
     for model, values in added.items():
         response = post(page_of, model, opened(page_of, model), **values)
         assert response.status_code == 302, errors(response)
         assert model._default_manager.count() == 2
     assert Video.objects.filter(source_url="https://example.org/new").exists()
-
-
-def test_a_job_takes_the_channel_of_its_video(page_of: Client) -> None:
-    rows = one_of_each()
-    values = {"video": str(rows[Video].pk), "kind": "publish"}
-    post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
-    assert VideoProcessingJob.objects.get(kind="publish").channel == rows[Channel]
-
-
-def test_no_job_is_added_for_a_published_video(page_of: Client) -> None:
-    made = video(status="published")
-    values = {"video": str(made.pk), "kind": "publish"}
-    refused = post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
-    assert "is published" in errors(refused)
-
-
-def test_a_second_live_job_is_refused_in_words(page_of: Client) -> None:
-    rows = one_of_each()
-    values = {"video": str(rows[Video].pk), "kind": "publish"}
-    post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
-    refused = post(page_of, VideoProcessingJob, opened(page_of, VideoProcessingJob), **values)
-    assert "live job of this kind" in errors(refused)
 
 
 def test_actions_switch_channels_and_leave_history_of_what_changed(page_of: Client) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from channels_app.models import Channel
+from jobs_app.models import VideoProcessingJob
 from settings_app.models import ConfigurationChange, SystemConfiguration
 from stats_app.models import ChannelStatistics
+from ytops.tests import examples
 from ytops.tests.browser import chromium, needs_chromium
 from ytops.tests.examples import CREDENTIALS, PLAINTEXTS, one_of_each
 
@@ -195,6 +199,27 @@ FAINT = """() => {
   }
   return faint;
 }"""
+
+
+def test_a_publication_in_doubt_is_answered_on_a_phone(page: Page, live_server: Any) -> None:
+    due = timezone.now() - timedelta(minutes=1)
+    video = examples.video(status="transformed", scheduled_for=due)
+    examples.job(video, kind="publish", run_at=due)
+    VideoProcessingJob.objects.claim(worker="bench-01")[0].fail(LONG)
+    page.set_viewport_size({"width": 390, "height": 900})
+    address = f"{live_server.url}/admin/videos_app/video/{video.pk}/change/"
+    fits_and_can_be_read(page, address)
+    page.fill("#id_youtube", "no id")
+    page.click("text=It is out, as this video")
+    expect(page.locator(".review .errorlist")).to_contain_text("11 letters")
+    assert page.input_value("#id_youtube") == "no id"
+    fits_and_can_be_read(page, page.url)
+    page.fill("#id_youtube", "https://youtu.be/D-lhorsDlUQ")
+    page.keyboard.press("Enter")
+    expect(page.locator(".now")).to_contain_text("as D-lhorsDlUQ")
+    fits_and_can_be_read(page, address)
+    video.refresh_from_db()
+    assert (video.status, video.youtube_video_id) == ("published", "D-lhorsDlUQ")
 
 
 def test_the_keyboard_alone_is_enough(page: Page, live_server: Any) -> None:
