@@ -88,7 +88,7 @@ def video_jobs(request: HttpRequest, video: Video) -> dict[str, Any]:
             "state": display.state(job, job.now),
             "attempts": display.attempts(job),
             "now": display.what_next(job, job.now),
-            "worker": display.worker(job),
+            "worker": display.worker(job) if job.worker else "",
         }
         for job in jobs[:SHOWN]
     ]
