@@ -180,10 +180,10 @@ def _instants(
         for day, times in schedule["slots"].items()
     }
     longest = schedule.get("jitter_minutes", 0) * 60
-    # Two days: one that the zone may lie behind UTC, one that the end of a day and jitter take.
-    first = after.astimezone(UTC).date() - timedelta(days=2)
+    # A day before: zones lie up to 12 hours behind UTC, and jitter takes 2 at the most.
+    first = after.astimezone(UTC).date() - timedelta(days=1)
     pending: list[datetime] = []
-    for number in range(HORIZON.days + 5):
+    for number in range(HORIZON.days + 3):
         day = first + timedelta(days=number)
         for wall in walls.get(day.weekday(), ()):
             # Through UTC: a time that the clocks skip is that much later, of two the first holds.

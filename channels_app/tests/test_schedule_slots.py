@@ -162,6 +162,12 @@ class TestWhatIsPassedOver:
 
 
 class TestTheEdges:
+    def test_yesterday_of_the_channel_may_still_be_to_come(self) -> None:
+        west = daily("23:59", zone="Etc/GMT+12", jitter_minutes=120)
+        east = daily("00:00", zone="Pacific/Kiritimati")
+        assert free(west, "2026-11-02T11:58", count=1)[0].startswith("2026-11-02T1")
+        assert free(east, "2026-11-02T09:59", count=1) == ["2026-11-02T10:00"]
+
     def test_a_slot_at_after_itself_is_over(self) -> None:
         assert free(daily("18:00"), "2026-11-02T18:00", count=1) == ["2026-11-03T18:00"]
 
@@ -199,6 +205,12 @@ class TestJitter:
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True
         )
         assert done.stdout.strip() == str(self.of("a")), done.stderr
+
+    def test_lets_slots_overtake_one_another_and_they_come_in_order(self) -> None:
+        schedule = daily("00:00", "23:59", jitter_minutes=120)
+        times = [slot.at for slot in slots(schedule, "2026-11-02T12:00", count=1000)]
+        assert times == sorted(times)
+        assert len(times) == 2 * HORIZON.days
 
     def test_may_carry_a_slot_into_a_day_off(self) -> None:
         """Whether a day counts is asked of the instant that results."""

@@ -287,4 +287,11 @@ class TestByMany:
         with transaction.atomic():
             slots.assign(video)
             channel = video.channel
-            assert elsewhere(lambda: examples.video(channel=channel).pk)
+
+            @transaction.atomic
+            def add() -> Any:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = '2s'")
+                return examples.video(channel=channel).pk
+
+            assert elsewhere(add)
