@@ -129,6 +129,7 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
                 channel = Channel(id=found[2], name=name, settings=overrides) if overrides else None
                 if running < conf.MAX_CONCURRENT_PER_CHANNEL.get(channel):
                     job = self._with(FOUND, found)
+                    job.status = JobStatus.QUEUED
                     self._start(job, worker, lease)
                     return job
         return None

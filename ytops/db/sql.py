@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 FRAGMENTS = {
     "postgresql": {
@@ -23,8 +24,15 @@ FRAGMENTS = {
         "jsonb_build_object('at', to_char(clock_timestamp() AT TIME ZONE 'UTC', "
         '\'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"\')))',
         "kinds": "jsonb_array_elements_text(%(kinds)s::jsonb) AS wanted (value)",
-        "head": "CROSS JOIN LATERAL (SELECT * FROM video_processing_jobs queued",
-        "its_head": ") head",
+        "first_head": """CROSS JOIN LATERAL (
+        SELECT * FROM video_processing_jobs queued
+        WHERE queued.status = 'queued' AND queued.kind = wanted.value
+        ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1) head""",
+        "next_head": """CROSS JOIN LATERAL (
+        SELECT * FROM video_processing_jobs queued
+        WHERE queued.status = 'queued' AND queued.kind = lanes.kind
+            AND (queued.channel_id, queued.priority) > (lanes.channel_id, lanes.priority)
+        ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1) head""",
         "by_status": "",
     },
     "sqlite": {
@@ -36,14 +44,25 @@ FRAGMENTS = {
         "appended": "json_insert(processing_history, '$[#]', json_insert(%(entry)s, '$.at', "
         "STRFTIME('%%Y-%%m-%%dT%%H:%%M:%%f+00:00', 'now')))",
         "kinds": "json_each(%(kinds)s) AS wanted",
-        "head": "JOIN video_processing_jobs head ON head.id = (SELECT queued.id "
-        "FROM video_processing_jobs queued INDEXED BY jobs_lanes",
-        "its_head": ")",
+        "first_head": """JOIN video_processing_jobs head ON head.rowid = (
+        SELECT queued.rowid FROM video_processing_jobs queued INDEXED BY jobs_lanes
+        WHERE queued.status = 'queued' AND queued.kind = wanted.value
+        ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1)""",
+        # Not by a comparison of rows: SQLite would read the lane to its end.
+        "next_head": """JOIN video_processing_jobs head ON head.rowid = COALESCE((
+        SELECT queued.rowid FROM video_processing_jobs queued INDEXED BY jobs_lanes
+        WHERE queued.status = 'queued' AND queued.kind = lanes.kind
+            AND queued.channel_id = lanes.channel_id AND queued.priority > lanes.priority
+        ORDER BY queued.priority, queued.run_at, queued.id LIMIT 1), (
+        SELECT queued.rowid FROM video_processing_jobs queued INDEXED BY jobs_lanes
+        WHERE queued.status = 'queued' AND queued.kind = lanes.kind
+            AND queued.channel_id > lanes.channel_id
+        ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1))""",
         "by_status": "INDEXED BY jobs_by_status",
     },
 }
 
-# Which job is next: WITH RECURSIVE and the comparison of rows. It looks at the head of each lane
+# Which job is next: WITH RECURSIVE. It looks at the head of each lane
 # (the queued jobs of a kind, channel and priority, by `run_at`) and at nothing behind it, so that
 # it costs as much as there are lanes, whatever stands in them; a head that is not due says that
 # its whole lane is not. Of the due heads the highest priority comes first; among equals the
@@ -52,16 +71,11 @@ NEXT_JOBS = """
 WITH RECURSIVE lanes (id, video_id, channel_id, kind, priority, attempts, max_attempts, run_at) AS (
     SELECT head.id, head.video_id, head.channel_id, head.kind, head.priority, head.attempts,
         head.max_attempts, head.run_at
-    FROM {kinds} {head}
-        WHERE queued.status = 'queued' AND queued.kind = wanted.value
-        ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1 {its_head}
+    FROM {kinds} {first_head}
     UNION ALL
     SELECT head.id, head.video_id, head.channel_id, head.kind, head.priority, head.attempts,
         head.max_attempts, head.run_at
-    FROM lanes {head}
-        WHERE queued.status = 'queued' AND queued.kind = lanes.kind
-            AND (queued.channel_id, queued.priority) > (lanes.channel_id, lanes.priority)
-        ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1 {its_head}
+    FROM lanes {next_head}
 ), busy AS (
     SELECT channel_id, COUNT(*) AS jobs FROM video_processing_jobs {by_status}
     WHERE status = 'running' GROUP BY channel_id
@@ -120,18 +134,19 @@ def _written(statement: str, vendor: str) -> str:
 
 def run(statement: str, **values: Any) -> list[tuple[Any, ...]]:
     """Run one of the above; the rows that it returns, as the driver reads them."""
-    with connection.cursor() as cursor:
-        text = _written(statement, connection.vendor)
-        cursor.execute(text, {name: _plain(value) for name, value in values.items()})
-        return cursor.fetchall()
+    database = connections[DEFAULT_DB_ALIAS]
+    text = _written(statement, database.vendor)
+    plain = {name: _plain(value, database) for name, value in values.items()}
+    with database.cursor() as cursor:
+        cursor.execute(text, plain)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, database: BaseDatabaseWrapper) -> Any:
     """As the driver takes it."""
-    if isinstance(value, dict | list):
-        return json.dumps(value)
+    if isinstance(value, UUID):
+        return value.hex if database.vendor == "sqlite" else value
     if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    if isinstance(value, UUID) and connection.vendor == "sqlite":
-        return value.hex
-    return value
+        return database.ops.adapt_datetimefield_value(value)
+    return json.dumps(value) if isinstance(value, dict | list) else value
