@@ -26,6 +26,7 @@ from jobs_app.heartbeat import Heartbeat
 from jobs_app.models import Answer, VideoProcessingJob
 from jobs_app.reports import as_reported, without_secrets
 from jobs_app.states import JobKind, LeaseLost
+from settings_app import snapshot
 from videos_app.life import MoveRefused, VideoStatus
 from ytops.db import strict_json
 
@@ -81,6 +82,7 @@ class Worker:
 
     def _claim(self) -> VideoProcessingJob | None:
         close_old_connections()
+        snapshot.expire()  # a job starts from the configuration of now
         claimed = VideoProcessingJob.objects.claim(worker=self.name, kinds=self.kinds)
         self._is_back()
         return next(iter(fetched(claimed)), None)
