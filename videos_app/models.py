@@ -6,7 +6,7 @@ from uuid import UUID
 from django.core.exceptions import FieldError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
-from django.db.models import F, UniqueConstraint
+from django.db.models import F, Q, UniqueConstraint
 
 from channels_app.models import Channel, ChannelQuerySet, Music, TransformationPreset
 from videos_app.life import MOVES, RESTING, VideoStatus, refusal
@@ -138,6 +138,11 @@ class Video(BaseModel):
             models.Index(fields=["status", "-created_at"], name="videos_by_status"),
             models.Index(fields=["channel", "-created_at"], name="videos_by_channel"),
             models.Index(fields=["channel", "status"], name="videos_by_channel_status"),
+            models.Index(
+                fields=["channel", "published_at"],
+                name="videos_by_publication",
+                condition=Q(published_at__isnull=False),
+            ),
         ]
         constraints = [
             UniqueConstraint(fields=["channel", "source_url"], name="videos_source_once_a_channel"),

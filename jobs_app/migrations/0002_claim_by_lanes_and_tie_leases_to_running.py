@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('channels_app', '0002_check_channel_filters'),
         ('jobs_app', '0001_create_processing_jobs'),
-        ('videos_app', '0002_drop_the_second_index_of_channels'),
+        ('videos_app', '0002_index_publications_and_drop_the_second_index_of_channels'),
     ]
 
     operations = [
