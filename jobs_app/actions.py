@@ -40,16 +40,6 @@ def refusals() -> Iterator[None]:
         raise ActionRefused(str(refusal)) from None
 
 
-def refuse_review(video: Video) -> None:
-    """In the transaction of a move, which is taken back: a video in review has to be looked at."""
-    if moved_from(video) == VideoStatus.NEEDS_REVIEW:
-        raise ActionRefused(f'"{video}" needs a review: answer on its page whether it is out.')
-
-
-def moved_from(video: Video) -> str:
-    return str(video.processing_history[-1]["from"])
-
-
 def is_in_review(job: VideoProcessingJob) -> bool:
     return bool(job.video.status == VideoStatus.NEEDS_REVIEW)
 
@@ -66,9 +56,7 @@ def how_queued(is_queued: object) -> str:
 )
 @refusals()
 def retry(job: VideoProcessingJob, by: str) -> str:
-    is_queued = job.retry(by=by)
-    refuse_review(job.video)
-    return how_queued(is_queued)
+    return how_queued(job.retry(by=by))
 
 
 @object_action(VideoProcessingJob, "Cancel", button=lambda job: job.status in LIVE)
@@ -122,9 +110,7 @@ def admit(video: Video, by: str) -> str:
 @object_action(Video, "Retry", button=can_be_retried)
 @refusals()
 def retry_video(video: Video, by: str) -> str:
-    job = pipeline.resume(video, by=by)
-    refuse_review(video)
-    return how_queued(job)
+    return how_queued(pipeline.resume(video, by=by))
 
 
 @object_action(Video, "It is out", takes="youtube")
@@ -137,7 +123,4 @@ def confirm(video: Video, by: str, text: str) -> str:
 @object_action(Video, "It is not out")
 @refusals()
 def queue_again(video: Video, by: str) -> str:
-    job = pipeline.resume(video, by=by, why="a person says that it is not out")
-    if moved_from(video) != VideoStatus.NEEDS_REVIEW:
-        raise ActionRefused(f'"{video}" waits for no review any more.')
-    return how_queued(job)
+    return how_queued(pipeline.deny(video, by=by))

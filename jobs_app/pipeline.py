@@ -160,14 +160,35 @@ def last_ended(video: Video) -> "VideoProcessingJob | None":
 
 
 @transaction.atomic
-def resume(video: Video, *, by: str, why: str = "tried again") -> "VideoProcessingJob | None":
-    """Let a video that failed, was skipped or waits for a review go on where it stopped.
+def resume(video: Video, *, by: str) -> "VideoProcessingJob | None":
+    """Let a video that failed or was skipped go on where it stopped.
 
     None if it is to be published and has to wait for a slot. MoveRefused if it did not stop,
-    JobRefused if a job of it is queued or runs.
+    JobRefused if a job of it is queued or runs, or a person has to look at it first.
     """
     job = last_ended(video)
     video.refresh_from_db()
+    if video.status == VideoStatus.NEEDS_REVIEW:
+        raise JobRefused(f'"{video}" needs a review: say on its page whether it is out.')
+    return _go_on(video, job, by=by, why="tried again")
+
+
+@transaction.atomic
+def deny(video: Video, *, by: str) -> "VideoProcessingJob | None":
+    """A person says that this video, whose publication was in doubt, is not out: it goes on.
+
+    None if it has to wait for a slot; JobRefused if it is not in doubt.
+    """
+    job = last_ended(video)
+    video.refresh_from_db()
+    if video.status != VideoStatus.NEEDS_REVIEW:
+        raise JobRefused(f'"{video}" is {video.status}: it waits for no review.')
+    return _go_on(video, job, by=by, why="is not on YouTube")
+
+
+def _go_on(
+    video: Video, job: "VideoProcessingJob | None", *, by: str, why: str
+) -> "VideoProcessingJob | None":
     if live := video.jobs.live().first():
         raise JobRefused(f'"{video}" has not stopped: its {live.kind} is {live.status}.')
     at = video.rests_at

@@ -197,7 +197,7 @@ class TestActions:
         job = due(video)
         job.review(by="operator")
         (reason,) = in_list(page_of, "retry", job)
-        assert reason == '"A pie" needs a review: answer on its page whether it is out.'
+        assert reason == '"A pie" needs a review: say on its page whether it is out.'
         job.refresh_from_db()
         video.refresh_from_db()
         assert (job.status, video.status) == ("failed", "needs_review")

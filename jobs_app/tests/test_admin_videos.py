@@ -274,7 +274,7 @@ class TestTheReview:
     ) -> None:
         video = examples.video(status="failed")
         (reason,) = said(press(page_of, video, "queue_again"))
-        assert reason == '"A pie" waits for no review any more.'
+        assert reason == '"A pie" is failed: it waits for no review.'
         video.refresh_from_db()
         assert video.status == "failed"
 

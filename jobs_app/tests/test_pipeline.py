@@ -372,7 +372,7 @@ class TestAPersonDecides:
 
     def test_that_it_is_not_out(self, job: VideoProcessingJob) -> None:
         old_slot = job.video.scheduled_for
-        assert pipeline.resume(job.video, by="an operator") == job
+        assert pipeline.deny(job.video, by="an operator") == job
         found = stored(job)
         assert (found.status, found.attempts, found.video.status) == ("queued", 0, "transformed")
         assert found.run_at == found.video.scheduled_for != old_slot
@@ -381,10 +381,10 @@ class TestAPersonDecides:
         assert ended(job) == ("succeeded", "published")
 
     def test_once(self, job: VideoProcessingJob) -> None:
-        pipeline.resume(job.video, by="one")
+        pipeline.deny(job.video, by="one")
         before = everything()
         with pytest.raises(JobRefused):
-            pipeline.resume(stored(job).video, by="two")
+            pipeline.deny(stored(job).video, by="two")
         with pytest.raises(MoveRefused):
             pipeline.confirm(stored(job).video, YOUTUBE_ID, by="two")
         assert everything() == before

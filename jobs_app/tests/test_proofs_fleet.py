@@ -62,7 +62,7 @@ def decide_what_is_in_doubt(nest: Nest) -> int:
         if youtube_id := out.get(str(video.pk)):
             pipeline.confirm(video, youtube_id, by="an operator")
         else:
-            assert pipeline.resume(video, by="an operator")
+            assert pipeline.deny(video, by="an operator")
     return len(doubtful)
 
 

@@ -246,7 +246,7 @@ class TestReview:
         assert found.lease_token is None
         assert found.video.processing_history[-1]["by"] == OPERATOR
         assert job.heartbeat() == Answer.LOST
-        resumed = pipeline.resume(found.video, by=OPERATOR)
+        resumed = pipeline.deny(found.video, by=OPERATOR)
         assert resumed == job
 
     @pytest.mark.parametrize("status", ["succeeded", "cancelled"])
