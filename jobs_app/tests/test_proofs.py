@@ -3,7 +3,7 @@
 import os
 import time
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from django.db import connection, transaction
 
 from channels_app.models import Channel
 from jobs_app import conf, pipeline
-from jobs_app.models import VideoProcessingJob
 from jobs_app.tests.conftest import Nest
 from jobs_app.tests.fleet import (
     JOBS,
@@ -29,7 +28,7 @@ from jobs_app.tests.fleet import (
     stored,
 )
 from settings_app.snapshot import LONGEST_AGE
-from videos_app.life import VideoStatus
+from videos_app.life import RESTING, VideoStatus
 from videos_app.models import Video
 from ytops.db.locks import exclusive_until_commit
 from ytops.tests import examples
@@ -55,20 +54,22 @@ def _no_caps(shared: None) -> None:
     configure("jobs.max_attempts", 100)
 
 
-def admitted(count: int, channels: int = 1) -> list[Channel]:
-    """Scraped videos with their first jobs, and slots that are over."""
+def admitted(count: int, channels: int = 1, at: Sequence[VideoStatus] = RESTING[:1]) -> None:
+    """Videos that rest there in turn, with their next jobs, and slots that are over."""
     past = now() - timedelta(days=900)
     made = [examples.channel(name=f"Channel {number}") for number in range(channels)]
     for number in range(count):
         video = examples.video(
-            channel=made[number % channels], scheduled_for=past + timedelta(minutes=number)
+            channel=made[number % channels],
+            status=at[number // channels % len(at)],
+            scheduled_for=past + timedelta(minutes=number),
         )
         pipeline.admit(video, by="a test")
-    return made
 
 
-def the_only_job() -> VideoProcessingJob:
-    return stored(JOBS.get())
+# Workers who do not look for the same job, and so do not wait for one another at its row.
+EIGHT = [{"workers": 3, "kinds": [kind]} for kind in ("download", "transform")]
+EIGHT += [{"workers": 2, "kinds": ["publish"]}]
 
 
 def until(condition: Callable[[], Any]) -> None:
@@ -172,9 +173,10 @@ class TestCaps:
     @pytest.mark.parametrize("whose", ["system", "channel"])
     def test_of_one_with_eight_workers(self, nest: Nest, whose: str) -> None:
         configure(CAP if whose == "system" else CAP_A_CHANNEL, 1)
-        count = 60 if PROVE else 8
-        admitted(count, channels=2)
-        nest.work(workers=8, alone=whose, takes=0.005)
+        count = 120 if PROVE else 12
+        admitted(count, channels=2, at=RESTING)
+        nest.work(*EIGHT, alone=whose, takes=0.005, dawdles=0.005)
+        nest.work(workers=8, alone=whose)
         assert Video.objects.published().count() == count
         assert highest_load(JOBS.all()) == (1 if whose == "system" else 2)
         for channel in Channel.objects.all():
@@ -186,9 +188,9 @@ class TestCaps:
         """
         random, cap = Random(seed), 2
         configure(CAP, cap)
-        admitted(3000 if PROVE else 400, channels=4)
+        admitted(3000 if PROVE else 400, channels=4, at=RESTING)
         allowed = [(now(), cap)]  # since when, how many
-        nest.begin(workers=8, kinds=["download"], takes=0.03)
+        nest.begin(*EIGHT, takes=0.03, dawdles=0.005)
         for new in random.sample([0, 1, 3, 5], 2) * (6 if PROVE else 1):
             allowed.append((now(), max(cap, new)))
             configure(CAP, new)

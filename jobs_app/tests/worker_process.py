@@ -25,6 +25,7 @@ import django
 
 PAUSE = 0.01
 LONGEST = 300.0  # seconds that a worker goes on for at most
+PARENT = os.getppid()
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Assignment:
     kill_every: float = 0.0  # seconds, on average, between two workers that the nest kills
     fail_rate: float = 0.0  # how probable it is that an attempt fails
     takes: float = 0.0  # seconds that a job takes at most
+    dawdles: float = 0.0  # seconds, at most, between a claim or an end and its commit
     hold_at: str = ""  # a point at which a worker waits for the file `go`
     alone: str = ""  # "system" or "channel": in which no two jobs may be worked on at once
     near: bool = False  # whether slots to come are pulled near
@@ -88,6 +90,7 @@ class Worker:
     def then_point(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
             result = function(*args)
+            time.sleep(self.random.uniform(0, self.its.dawdles))
             self.point(name)
             return result
 
@@ -100,6 +103,8 @@ class Worker:
 
         jobs = VideoProcessingJob.objects
         while time.monotonic() < self.ends:
+            if (self.folder / "errors").exists():
+                return  # what another could not do may never come to an end
             if self.random.random() < 0.05:
                 self.said(jobs.rescue)
             claimed = self.said(jobs.claim, worker=self.name, kinds=self.its.kinds)
@@ -228,6 +233,8 @@ def supervise(assignments: list[Assignment]) -> dict[str, int]:
     kill_every = assignments[0].kill_every
     next_kill = time.monotonic() + random.expovariate(1 / kill_every) if kill_every else None
     while living:
+        if os.getppid() != PARENT:  # it is gone, and nobody waits for the answer
+            os.killpg(0, signal.SIGKILL)
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid:
             assignment = living.pop(pid)
