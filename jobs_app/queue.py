@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PRUNED_AT_ONCE = 1000
 # What the claim knows of a job that it found, in the order of the model.
 FOUND = ("id", "video_id", "channel_id", "kind", "priority", "attempts", "max_attempts")
+# How many jobs the claim looks at, first and if none of those may start.
+LOOKS = (8, 1_000_000)
 SETTINGS: Any = Channel._meta.get_field("settings")
 
 
@@ -106,31 +108,46 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
     ) -> list["VideoProcessingJob"]:
         """Give up to `limit` due jobs to a worker, each with a lease and a token of its own.
 
-        One claim at a time in the whole system, so that what it counts is so when it commits: no
-        cap is ever passed. Empty if nothing is due, or nothing may run.
+        One job starts at a time in the whole system, so that what is counted for it is so when
+        that commits: no cap is ever passed. Empty if nothing is due, or nothing may run.
         """
         claimed: list[VideoProcessingJob] = []
         kinds = list(kinds or JobKind.values)
-        while len(claimed) < limit and (job := self._claim_one(worker, kinds)):
-            if job.status == JobStatus.RUNNING:
+        while len(claimed) < limit and not conf.PAUSED.get():
+            found = self._found(kinds)
+            if not found:
+                break
+            if job := self._start_first(found, worker):
                 claimed.append(job)
+            # Else others were faster: it looks again.
         return claimed
 
-    def _claim_one(self, worker: str, kinds: list[str]) -> "VideoProcessingJob | None":
-        """The job that is next; it runs, unless it turned out that it cannot, or not now."""
-        # Before the transaction: within one they would be read for it alone, and anew each time.
-        if conf.PAUSED.get():
-            return None
-        most, lease = conf.MAX_CONCURRENT.get(), conf.LEASE_SECONDS.get()
+    def _found(self, kinds: list[str]) -> list[tuple["VideoProcessingJob", dict[str, int]]]:
+        """The jobs that may start, the first one first, as it seems without a lock; each with the
+        caps that hold for it.
+        """
+        most, setting = conf.MAX_CONCURRENT.get(), conf.MAX_CONCURRENT_PER_CHANNEL
+        for limit in LOOKS:
+            rows = sql.run(sql.NEXT_JOBS, kinds=kinds, most=most, limit=limit)
+            found = []
+            for *row, running, name, settings in rows:
+                own = SETTINGS.from_db_value(settings, None, connection)
+                cap = setting.get(Channel(id=row[2], name=name, settings=own) if own else None)
+                if running < cap:
+                    caps = {"most": most, "most_of_channel": cap}
+                    found.append((self._with(FOUND, row), caps))
+            if found or len(rows) < limit:
+                break
+        return found
+
+    def _start_first(
+        self, found: list[tuple["VideoProcessingJob", dict[str, int]]], worker: str
+    ) -> "VideoProcessingJob | None":
+        lease = conf.LEASE_SECONDS.get()
         with transaction.atomic():
             exclusive_until_commit(connection, "claim")
-            for *found, running, name, settings in sql.run(sql.NEXT_JOBS, kinds=kinds, most=most):
-                overrides = SETTINGS.from_db_value(settings, None, connection)
-                channel = Channel(id=found[2], name=name, settings=overrides) if overrides else None
-                if running < conf.MAX_CONCURRENT_PER_CHANNEL.get(channel):
-                    job = self._with(FOUND, found)
-                    job.status = JobStatus.QUEUED
-                    self._start(job, worker, lease)
+            for job, caps in found:
+                if self._start(job, worker, lease, caps):
                     return job
         return None
 
@@ -140,19 +157,25 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
         known = [field.to_python(value) for field, value in zip(fields, values, strict=True)]
         return self.model.from_db(self.db, names, known)
 
-    def _start(self, job: "VideoProcessingJob", worker: str, lease: int) -> None:
+    def _start(
+        self, job: "VideoProcessingJob", worker: str, lease: int, caps: dict[str, int]
+    ) -> bool:
         if job.kind == JobKind.PUBLISH and pipeline.put_off(job):
-            return
-        token, found = uuid4(), {"id": job.pk, "attempts": job.attempts}
-        started = sql.run(sql.START_JOB, worker=worker, token=token, lease=lease, **found)
+            return False
+        token = uuid4()
+        as_found = {"id": job.pk, "attempts": job.attempts, "channel_id": job.channel_id}
+        new = {"worker": worker, "token": token, "lease": lease}
+        started = sql.run(sql.START_JOB, **new, **as_found, **caps)
         if not started:
-            return  # somebody has cancelled it since it was found: the next look finds another
+            return False
         job.status, job.worker, job.lease_token = JobStatus.RUNNING, worker, token
         job.attempts = started[0][0]
         try:
             pipeline.start(job)
         except MoveRefused as refusal:
             job.end(JobStatus.FAILED, error_message=str(refusal))
+            return False
+        return True
 
     def rescue(self) -> list["VideoProcessingJob"]:
         """Take back the jobs whose workers are silent: each is queued again, or has failed."""

@@ -89,15 +89,22 @@ WHERE channels.is_active AND lanes.run_at <= {now_in_full}
 ORDER BY lanes.priority DESC, (
     SELECT MAX(served.started_at) FROM video_processing_jobs served
     WHERE served.channel_id = lanes.channel_id) NULLS FIRST, lanes.run_at, lanes.id
+LIMIT %(limit)s
 """
 
-# A job that starts, unless somebody has touched it since it was found: an UPDATE with RETURNING.
+# A job that starts, if all that was so when it was found is so still: an UPDATE with RETURNING.
 START_JOB = """
 UPDATE video_processing_jobs
 SET status = 'running', worker = %(worker)s, attempts = attempts + 1, progress = 0,
     lease_token = %(token)s, lease_expires_at = {lease_end}, github_workflow_run_id = NULL,
     started_at = {now}, updated_at = {now}
-WHERE id = %(id)s AND status = 'queued' AND attempts = %(attempts)s
+WHERE id = %(id)s AND status = 'queued' AND attempts = %(attempts)s AND run_at <= {now_in_full}
+    AND (SELECT is_active FROM channels WHERE channels.id = %(channel_id)s)
+    AND (SELECT COUNT(*) FROM video_processing_jobs running {by_status}
+        WHERE running.status = 'running') < %(most)s
+    AND (SELECT COUNT(*) FROM video_processing_jobs running {by_status}
+        WHERE running.status = 'running' AND running.channel_id = %(channel_id)s)
+        < %(most_of_channel)s
 RETURNING attempts
 """
 
