@@ -173,7 +173,7 @@ class TestCaps:
     @pytest.mark.parametrize("whose", ["system", "channel"])
     def test_of_one_with_eight_workers(self, nest: Nest, whose: str) -> None:
         configure(CAP if whose == "system" else CAP_A_CHANNEL, 1)
-        count = 120 if PROVE else 12
+        count = 120 if PROVE else 8
         admitted(count, channels=2, at=RESTING)
         nest.work(*EIGHT, alone=whose, takes=0.005, dawdles=0.005)
         nest.work(workers=8, alone=whose)
@@ -183,18 +183,18 @@ class TestCaps:
             assert highest_load(channel.jobs.all()) == 1
 
     def test_that_change_meanwhile(self, nest: Nest, seed: int) -> None:
-        """From a second after a change on no claim passes the new cap: what a process knows of the
-        configuration may be that old.
+        """What a process knows of the configuration has an age; a claim that began when the change
+        was older than that passes the new cap no more.
         """
-        random, cap = Random(seed), 2
+        random, cap, age = Random(seed), 2, LONGEST_AGE if PROVE else 0.1
         configure(CAP, cap)
-        admitted(3000 if PROVE else 400, channels=4, at=RESTING)
+        admitted(3000 if PROVE else 120, channels=4, at=RESTING)
         allowed = [(now(), cap)]  # since when, how many
-        nest.begin(*EIGHT, takes=0.03, dawdles=0.005)
-        for new in random.sample([0, 1, 3, 5], 2) * (6 if PROVE else 1):
+        nest.begin(*EIGHT, takes=0.05, dawdles=0.005, config_age=age)
+        for new in random.sample([0, 1, 3, 5], 2 if PROVE else 1) * (6 if PROVE else 1):
             allowed.append((now(), max(cap, new)))
             configure(CAP, new)
-            time.sleep(LONGEST_AGE)
+            time.sleep(age + 0.2)  # the rest is for a claim that began with the old one
             allowed.append((after_all_claims(), new))
             until(partial(is_reached, new))
             cap = new
@@ -232,7 +232,7 @@ def highest_load(jobs: Any) -> int:
 
 def test_cancel_against_complete(nest: Nest, seed: int) -> None:
     """Each ends in one of the legal states, and its video and its job agree."""
-    count = 300 if PROVE else 12
+    count = 300 if PROVE else 8
     admitted(count)
     nest.work(
         {"workers": 2, "fail_rate": 0.3},
@@ -264,7 +264,7 @@ def test_a_poison_job_holds_nobody_up(nest: Nest) -> None:
 
 def test_eight_writers_beside_a_reader_that_takes_its_time(nest: Nest, tmp_path: Path) -> None:
     """On SQLite: without one "database is locked"; an error of a worker is raised."""
-    seconds, count = (10, 400) if PROVE else (0.5, 10)
+    seconds, count = (10, 400) if PROVE else (0.5, 8)
     admitted(count)
     with transaction.atomic() if connection.vendor == "postgresql" else reading():
         seen = JOBS.count()

@@ -23,7 +23,7 @@ from typing import Any
 
 import django
 
-PAUSE = 0.01
+PAUSE = 0.02
 LONGEST = 300.0  # seconds that a worker goes on for at most
 PARENT = os.getppid()
 
@@ -36,6 +36,7 @@ class Assignment:
     seed: int = 0
     lease: float = 60.0  # seconds
     kinds: tuple[str, ...] = ()
+    config_age: float = 1.0  # seconds that what they know of the configuration holds
     clock: float = 0.0  # how far their clocks are ahead, in seconds; every second one's behind
     die_at: str = ""  # a point at which a worker kills itself, and nobody takes its place
     death_rate: float = 0.0  # how probable it is that it does so at any point
@@ -76,7 +77,9 @@ class Worker:
         from django.utils import timezone
 
         from jobs_app import conf, pipeline
+        from settings_app import snapshot
 
+        snapshot.LONGEST_AGE = self.its.config_age
         lease: Any = SimpleNamespace(get=lambda: self.its.lease)
         conf.LEASE_SECONDS = lease
         behind = -1 if int(self.name.removeprefix("worker-")) % 2 else 1
