@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
 from channels_app.models import Channel
@@ -28,7 +28,9 @@ MOST_ATTEMPTS = 32_767
 LONGEST_BACKOFF = 2_147_483_647
 LONGEST_WAIT = timedelta(days=1)  # between two attempts
 NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
-ENDED: dict[str, Any] = {"finished_at": Now(), **NO_LEASE}
+# Not before it started: the clock of the database may have been put back since, as by a failover.
+END = Coalesce(Greatest(Now(), F("started_at")), Now())
+ENDED: dict[str, Any] = {"finished_at": END, **NO_LEASE}
 
 
 class Answer(StrEnum):

@@ -1,5 +1,7 @@
 """What is taken back from workers that are silent."""
 
+from datetime import timedelta
+
 import pytest
 
 from jobs_app.models import Answer
@@ -94,6 +96,23 @@ def test_who_has_claimed_it_since_keeps_it() -> None:
     before = everything()
     assert found.rescue() is False
     assert everything() == before
+
+
+@pytest.mark.parametrize("how", ["rescue", "complete", "fail"])
+def test_a_clock_of_the_database_that_was_put_back_holds_nobody_up(how: str) -> None:
+    """As after a failover: a job began later than it ends."""
+    job = running()
+    started = now() + timedelta(hours=1)
+    JOBS.update(started_at=started)
+    fall_silent(job)
+    if how == "rescue":
+        JOBS.update(max_attempts=1)
+        assert JOBS.rescue() == [job]
+    elif how == "complete":
+        job.complete()
+    else:
+        job.fail("no disk", final=True)
+    assert stored(job).finished_at == started
 
 
 def test_a_video_that_went_its_own_way_holds_nobody_up() -> None:

@@ -17,6 +17,7 @@ FRAGMENTS = {
     "postgresql": {
         "now": "STATEMENT_TIMESTAMP()",
         "now_in_full": "STATEMENT_TIMESTAMP()",
+        "end": "GREATEST(STATEMENT_TIMESTAMP(), started_at)",
         "lease_end": "STATEMENT_TIMESTAMP() + %(lease)s * INTERVAL '1 second'",
         "json": "::jsonb",
         # Not now(): that is when the transaction began, and it may have waited for the row since.
@@ -39,6 +40,7 @@ FRAGMENTS = {
         "now": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
         # Times are compared as text, and Python writes six digits.
         "now_in_full": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now') || '000'",
+        "end": "MAX(STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now'), started_at)",
         "lease_end": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %(lease)s || ' seconds')",
         "json": "",
         "appended": "json_insert(processing_history, '$[#]', json_insert(%(entry)s, '$.at', "
@@ -112,7 +114,7 @@ RETURNING attempts
 SUCCEED_JOB = """
 UPDATE video_processing_jobs
 SET status = 'succeeded', progress = 100, result = %(result)s{json}, error_message = '',
-    finished_at = {now}, lease_token = NULL, lease_expires_at = NULL, updated_at = {now}
+    finished_at = {end}, lease_token = NULL, lease_expires_at = NULL, updated_at = {now}
 WHERE id = %(id)s AND status = 'running' AND lease_token = %(token)s
 RETURNING cancel_requested_at
 """
