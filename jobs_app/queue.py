@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 PRUNED_AT_ONCE = 1000
 # What the claim knows of a job that it found, in the order of the model.
-FOUND = ("id", "video_id", "channel_id", "kind", "priority", "attempts", "max_attempts")
+KNOWN = ("id", "video_id", "channel_id", "kind", "priority", "attempts", "max_attempts")
+# A job that was found, as far as it is known, and the caps that hold for it.
+Found = tuple[list[Any], dict[str, int]]
 # How many jobs the claim looks at, first and if none of those may start.
 LOOKS = (8, 1_000_000)
 SETTINGS: Any = Channel._meta.get_field("settings")
@@ -100,7 +102,7 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
         ids = {"id": uuid7(), "video": video_id, "channel": channel_id}
         new = {"kind": kind, "priority": priority, "run_at": run_at, **tries()}
         if sql.run(sql.QUEUE_JOB, **ids, **new):
-            return self._with(FOUND[:4], [*ids.values(), kind])
+            return self._with(KNOWN[:4], [*ids.values(), kind])
         return self.live().get(video_id=video_id, kind=kind)
 
     def claim(
@@ -122,60 +124,56 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
             # Else others were faster: it looks again.
         return claimed
 
-    def _found(self, kinds: list[str]) -> list[tuple["VideoProcessingJob", dict[str, int]]]:
-        """The jobs that may start, the first one first, as it seems without a lock; each with the
-        caps that hold for it.
-        """
+    def _found(self, kinds: list[str]) -> list[Found]:
+        """The jobs that may start, the first one first, as it seems without a lock."""
         most, setting = conf.MAX_CONCURRENT.get(), conf.MAX_CONCURRENT_PER_CHANNEL
         for limit in LOOKS:
             rows = sql.run(sql.NEXT_JOBS, kinds=kinds, most=most, limit=limit)
-            found = []
-            for *row, running, name, settings in rows:
+            found: list[Found] = []
+            for *known, running, name, settings in rows:
                 own = SETTINGS.from_db_value(settings, None, connection)
-                cap = setting.get(Channel(id=row[2], name=name, settings=own) if own else None)
+                channel = Channel(id=known[2], name=name, settings=own) if own else None
+                cap = setting.get(channel)
                 if running < cap:
-                    caps = {"most": most, "most_of_channel": cap}
-                    found.append((self._with(FOUND, row), caps))
+                    found.append((known, {"most": most, "most_of_channel": cap}))
             if found or len(rows) < limit:
                 break
         return found
 
-    def _start_first(
-        self, found: list[tuple["VideoProcessingJob", dict[str, int]]], worker: str
-    ) -> "VideoProcessingJob | None":
+    def _start_first(self, found: list[Found], worker: str) -> "VideoProcessingJob | None":
         lease = conf.LEASE_SECONDS.get()
         with transaction.atomic():
             exclusive_until_commit(connection, "claim")
-            for job, caps in found:
+            for known, caps in found:
+                job = self._with(KNOWN, known)
                 if self._start(job, worker, lease, caps):
                     return job
         return None
-
-    def _with(self, names: Sequence[str], values: Iterable[Any]) -> "VideoProcessingJob":
-        """A job of which these fields are known; the others are read when they are asked for."""
-        fields: list[Any] = [self.model._meta.get_field(name) for name in names]
-        known = [field.to_python(value) for field, value in zip(fields, values, strict=True)]
-        return self.model.from_db(self.db, names, known)
 
     def _start(
         self, job: "VideoProcessingJob", worker: str, lease: int, caps: dict[str, int]
     ) -> bool:
         if job.kind == JobKind.PUBLISH and pipeline.put_off(job):
             return False
-        token = uuid4()
+        job.worker, job.lease_token = worker, uuid4()
         as_found = {"id": job.pk, "attempts": job.attempts, "channel_id": job.channel_id}
-        new = {"worker": worker, "token": token, "lease": lease}
-        started = sql.run(sql.START_JOB, **new, **as_found, **caps)
+        lease_values = {"worker": worker, "token": job.lease_token, "lease": lease}
+        started = sql.run(sql.START_JOB, **as_found, **lease_values, **caps)
         if not started:
             return False
-        job.status, job.worker, job.lease_token = JobStatus.RUNNING, worker, token
-        job.attempts = started[0][0]
+        job.status, job.attempts = JobStatus.RUNNING, started[0][0]
         try:
             pipeline.start(job)
         except MoveRefused as refusal:
             job.end(JobStatus.FAILED, error_message=str(refusal))
             return False
         return True
+
+    def _with(self, names: Sequence[str], values: Iterable[Any]) -> "VideoProcessingJob":
+        """A job of which these fields are known; the others are read when they are asked for."""
+        fields: list[Any] = [self.model._meta.get_field(name) for name in names]
+        known = [field.to_python(value) for field, value in zip(fields, values, strict=True)]
+        return self.model.from_db(self.db, names, known)
 
     def rescue(self) -> list["VideoProcessingJob"]:
         """Take back the jobs whose workers are silent: each is queued again, or has failed."""

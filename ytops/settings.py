@@ -89,6 +89,8 @@ def database(url: str) -> dict[str, Any]:
         options = config.setdefault("OPTIONS", {})
         if "host" in options:  # ?host=/folder/of/a/socket; dbbackup looks at HOST alone
             config["HOST"] = options.pop("host")
+        # Without a number ytops.db.sql could not have its statements prepared; Django sets none.
+        options["prepare_threshold"] = 5
         # It gives up an attempt soon: its pauses between two grow, beyond the end of an outage.
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2}
         return config

@@ -92,7 +92,9 @@ def copy(row: Model, others: str, **values: str) -> None:
 
 
 def plan_of(statement: str) -> str:
-    explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+    # The statements written by hand are seen as they are prepared.
+    explain = "EXPLAIN (GENERIC_PLAN)" if "$1" in statement else "EXPLAIN"
+    explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else explain
     with connection.cursor() as cursor:
         cursor.execute(f"{explain} {statement}".replace("%", "%%"), [])
         return "\n".join(str(row[-1]) for row in cursor.fetchall())
