@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 PRUNED_AT_ONCE = 1000
 # What the claim knows of a job that it found, in the order of the model.
 KNOWN = ("id", "video_id", "channel_id", "kind", "priority", "attempts", "max_attempts")
-# A job that was found, as far as it is known, and the caps that hold for it.
-Found = tuple[list[Any], dict[str, int]]
 # How many jobs the claim looks at, first and if none of those may start.
 LOOKS = (8, 1_000_000)
 SETTINGS: Any = Channel._meta.get_field("settings")
@@ -110,55 +108,49 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
     ) -> list["VideoProcessingJob"]:
         """Give up to `limit` due jobs to a worker, each with a lease and a token of its own.
 
-        One job starts at a time in the whole system, so that what is counted for it is so when
-        that commits: no cap is ever passed. Empty if nothing is due, or nothing may run.
+        One claim at a time in the whole system, so that what it counts is so when it commits: no
+        cap is ever passed. Empty if nothing is due, or nothing may run.
         """
         claimed: list[VideoProcessingJob] = []
         kinds = list(kinds or JobKind.values)
         while len(claimed) < limit and not conf.PAUSED.get():
-            found = self._found(kinds)
-            if not found:
-                break
-            if job := self._start_first(found, worker):
+            # Before the transaction: within one they would be read for it alone, each time anew.
+            most, lease = conf.MAX_CONCURRENT.get(), conf.LEASE_SECONDS.get()
+            with transaction.atomic():
+                exclusive_until_commit(connection, "claim")
+                found = self._next(kinds, most)
+                jobs = (self._with(KNOWN, known) for known in found)
+                job = next((job for job in jobs if self._start(job, worker, lease)), None)
+            if job is not None:
                 claimed.append(job)
-            # Else others were faster: it looks again.
+            elif not found:
+                break
+            # Else none of those could start, and none of them is due any more: it looks again.
         return claimed
 
-    def _found(self, kinds: list[str]) -> list[Found]:
-        """The jobs that may start, the first one first, as it seems without a lock."""
-        most, setting = conf.MAX_CONCURRENT.get(), conf.MAX_CONCURRENT_PER_CHANNEL
+    def _next(self, kinds: list[str], most: int) -> list[Sequence[Any]]:
+        """What is KNOWN of the jobs that may start, the first one first."""
+        setting = conf.MAX_CONCURRENT_PER_CHANNEL
         for limit in LOOKS:
             rows = sql.run(sql.NEXT_JOBS, kinds=kinds, most=most, limit=limit)
-            found: list[Found] = []
+            found: list[Sequence[Any]] = []
             for *known, running, name, settings in rows:
                 own = SETTINGS.from_db_value(settings, None, connection)
                 channel = Channel(id=known[2], name=name, settings=own) if own else None
-                cap = setting.get(channel)
-                if running < cap:
-                    found.append((known, {"most": most, "most_of_channel": cap}))
+                if running < setting.get(channel):
+                    found.append(known)
             if found or len(rows) < limit:
                 break
         return found
 
-    def _start_first(self, found: list[Found], worker: str) -> "VideoProcessingJob | None":
-        lease = conf.LEASE_SECONDS.get()
-        with transaction.atomic():
-            exclusive_until_commit(connection, "claim")
-            for known, caps in found:
-                job = self._with(KNOWN, known)
-                if self._start(job, worker, lease, caps):
-                    return job
-        return None
-
-    def _start(
-        self, job: "VideoProcessingJob", worker: str, lease: int, caps: dict[str, int]
-    ) -> bool:
+    def _start(self, job: "VideoProcessingJob", worker: str, lease: int) -> bool:
+        """False if somebody has cancelled it, or it turns out that it cannot start, or not now."""
         if job.kind == JobKind.PUBLISH and pipeline.put_off(job):
             return False
         job.worker, job.lease_token = worker, uuid4()
-        as_found = {"id": job.pk, "attempts": job.attempts, "channel_id": job.channel_id}
-        lease_values = {"worker": worker, "token": job.lease_token, "lease": lease}
-        started = sql.run(sql.START_JOB, **as_found, **lease_values, **caps)
+        as_found = {"id": job.pk, "attempts": job.attempts}
+        values = {"worker": worker, "token": job.lease_token, "lease": lease}
+        started = sql.run(sql.START_JOB, **as_found, **values)
         if not started:
             return False
         job.status, job.attempts = JobStatus.RUNNING, started[0][0]

@@ -35,6 +35,7 @@ FRAGMENTS = {
         WHERE queued.status = 'queued' AND queued.kind = lanes.kind
             AND (queued.channel_id, queued.priority) > (lanes.channel_id, lanes.priority)
         ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1) head""",
+        "then_join": "JOIN",
         "by_status": "",
     },
     "sqlite": {
@@ -61,6 +62,7 @@ FRAGMENTS = {
         WHERE queued.status = 'queued' AND queued.kind = lanes.kind
             AND queued.channel_id > lanes.channel_id
         ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1))""",
+        "then_join": "CROSS JOIN",  # not first: there are fewer lanes to look at
         "by_status": "INDEXED BY jobs_by_status",
     },
 }
@@ -85,7 +87,7 @@ WITH RECURSIVE lanes (id, video_id, channel_id, kind, priority, attempts, max_at
 )
 SELECT lanes.id, lanes.video_id, lanes.channel_id, lanes.kind, lanes.priority, lanes.attempts,
     lanes.max_attempts, COALESCE(busy.jobs, 0), channels.name, channels.settings
-FROM lanes JOIN channels ON channels.id = lanes.channel_id
+FROM lanes {then_join} channels ON channels.id = lanes.channel_id
 LEFT JOIN busy ON busy.channel_id = lanes.channel_id
 WHERE channels.is_active AND lanes.run_at <= {now_in_full}
     AND COALESCE((SELECT SUM(jobs) FROM busy), 0) < %(most)s
@@ -95,19 +97,13 @@ ORDER BY lanes.priority DESC, (
 LIMIT %(limit)s
 """
 
-# A job that starts, if all that was so when it was found is so still: an UPDATE with RETURNING.
+# A job that starts, unless somebody has touched it since it was found: an UPDATE with RETURNING.
 START_JOB = """
 UPDATE video_processing_jobs
 SET status = 'running', worker = %(worker)s, attempts = attempts + 1, progress = 0,
     lease_token = %(token)s, lease_expires_at = {lease_end}, github_workflow_run_id = NULL,
     started_at = {now}, updated_at = {now}
-WHERE id = %(id)s AND status = 'queued' AND attempts = %(attempts)s AND run_at <= {now_in_full}
-    AND (SELECT is_active FROM channels WHERE channels.id = %(channel_id)s)
-    AND (SELECT COUNT(*) FROM video_processing_jobs running {by_status}
-        WHERE running.status = 'running') < %(most)s
-    AND (SELECT COUNT(*) FROM video_processing_jobs running {by_status}
-        WHERE running.status = 'running' AND running.channel_id = %(channel_id)s)
-        < %(most_of_channel)s
+WHERE id = %(id)s AND status = 'queued' AND attempts = %(attempts)s
 RETURNING attempts
 """
 
