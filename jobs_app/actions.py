@@ -44,7 +44,9 @@ def is_in_review(job: VideoProcessingJob) -> bool:
     return bool(job.video.status == VideoStatus.NEEDS_REVIEW)
 
 
-def how_queued(is_queued: object) -> str:
+def how_queued(is_queued: object, video: Video) -> str:
+    if video.status == VideoStatus.NEEDS_REVIEW:
+        return "sent to review: it may be out"
     return "queued" if is_queued else "waits for a slot of its channel"
 
 
@@ -56,7 +58,7 @@ def how_queued(is_queued: object) -> str:
 )
 @refusals()
 def retry(job: VideoProcessingJob, by: str) -> str:
-    return how_queued(job.retry(by=by))
+    return how_queued(job.retry(by=by), job.video)
 
 
 @object_action(VideoProcessingJob, "Cancel", button=lambda job: job.status in LIVE)
@@ -104,13 +106,13 @@ def admit(video: Video, by: str) -> str:
         raise ActionRefused(f'"{video}" does not wait to be admitted: {why_waiting(video)}.')
     job = pipeline.admit(video, by=by)
     video.refresh_from_db()
-    return "skipped" if video.status == VideoStatus.SKIPPED else how_queued(job)
+    return "skipped" if video.status == VideoStatus.SKIPPED else how_queued(job, video)
 
 
 @object_action(Video, "Retry", button=can_be_retried)
 @refusals()
 def retry_video(video: Video, by: str) -> str:
-    return how_queued(pipeline.resume(video, by=by))
+    return how_queued(pipeline.resume(video, by=by), video)
 
 
 @object_action(Video, "It is out", takes="youtube")
@@ -123,4 +125,4 @@ def confirm(video: Video, by: str, text: str) -> str:
 @object_action(Video, "It is not out")
 @refusals()
 def queue_again(video: Video, by: str) -> str:
-    return how_queued(pipeline.deny(video, by=by))
+    return how_queued(pipeline.deny(video, by=by), video)

@@ -174,14 +174,14 @@ class VideoProcessingJob(BaseModel):
         confirmed is not out.
         """
         result = result or {}
-        if self.kind == JobKind.PUBLISH:
-            pipeline.check_youtube_video_id(self.video_id, result.get("youtube_video_id"))
         validate_object(result)
         validate_storable(result)
         mine = {"id": self.pk, "token": self.lease_token}
         with self._all_or_nothing():
             if not (ended := sql.run(sql.SUCCEED_JOB, result=result, **mine)):
                 raise self.lost()
+            if self.kind == JobKind.PUBLISH:
+                pipeline.check_youtube_video_id(self.video_id, result.get("youtube_video_id"))
             done = {"progress": 100, "result": result, "error_message": "", **ENDED}
             self.take_over({"status": JobStatus.SUCCEEDED, **done})
             self.cancel_requested_at = ended[0][0]
@@ -217,7 +217,8 @@ class VideoProcessingJob(BaseModel):
         if not self.lock(Q(status__in=LIVE)):
             raise JobRefused(self._is_not("queued or running, so it cannot be cancelled"))
         if self.status == JobStatus.RUNNING:
-            self.write(cancel_requested_at=Now())
+            if not self.cancel_requested_at:
+                self.write(cancel_requested_at=Now())
             return
         self.end(JobStatus.CANCELLED, cancel_requested_at=Now())
         try:
@@ -231,11 +232,12 @@ class VideoProcessingJob(BaseModel):
 
         JobRefused, MoveRefused if it has not failed and was not cancelled, or its video went on.
         """
-        ended = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED])
-        if not self.lock(ended):
-            raise JobRefused(self._is_not("failed or cancelled, so it cannot be tried again"))
-        last = pipeline.last_ended(self.video)
+        video = Video.objects.filter(jobs=self.pk).first()
+        # One lock: two who retry two jobs of a video would wait for each other.
+        last = video and pipeline.last_ended(video)
         if last != self:
+            if not self.lock(Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED])):
+                raise JobRefused(self._is_not("failed or cancelled, so it cannot be tried again"))
             raise JobRefused(
                 f'Job {self.pk} is not what "{self.video}" stopped at'
                 + (f": that is job {last.pk}." if last else ".")
@@ -252,6 +254,8 @@ class VideoProcessingJob(BaseModel):
         why = f"{by} wants a review of its {self.kind}"
         if self.status != JobStatus.FAILED:
             self.end(JobStatus.FAILED, error_message=why)
+        elif self.video.jobs.live().exists() or pipeline.last_ended(self.video) != self:
+            raise JobRefused(f'"{self.video}" has gone on since job {self.pk} failed.')
         pipeline.ask_a_person(self, why, by)
 
     # --- in the transaction of one of the above ---

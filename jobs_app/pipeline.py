@@ -3,17 +3,19 @@
 Locks are taken in one order: a job, its video, its channel.
 """
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from channels_app.filters import refusal, validate_filters
 from jobs_app.states import FINISHED, KIND_FROM, LIVE, STAGES, JobKind, JobRefused, JobStatus
 from videos_app import slots
+from videos_app.conf import POSTS_PER_DAY
 from videos_app.life import RESTING, VideoStatus
 from videos_app.models import YOUTUBE_VIDEO_ID, Video
 
@@ -21,25 +23,44 @@ if TYPE_CHECKING:
     from jobs_app.models import VideoProcessingJob
 
 
+LATEST = timedelta(hours=1)  # after its slot a publication begins no more
+
+
 # --- a job and its video ---
 
 
 def put_off(job: "VideoProcessingJob") -> bool:
-    """Whether this publication, which was about to start, has to wait for its video's slot.
+    """Whether this publication, which was about to start, cannot now.
 
-    A person may have given the video another one, or taken it away.
+    A person may have given its video another slot, or taken it away. One that missed its slot gets
+    another, lest all that an outage held up go out at once; and the channel may have been stopped.
     """
-    if not job.lock(Q(status=JobStatus.QUEUED)):
+    rows = type(job).objects.select_related("video", "channel").annotate(now=Now())
+    rows = rows.select_for_update(of=("self", "video"), no_key=True, skip_locked=True)
+    held: Any = rows.filter(pk=job.pk, status=JobStatus.QUEUED).first()
+    if held is None:
         return True
-    videos = Video.objects.select_for_update(no_key=True).annotate(now=Now())
-    video: Any = videos.get(pk=job.video_id)
-    if video.scheduled_for and video.scheduled_for <= video.now:
-        return False
-    if at := video.scheduled_for or slots.assign(video):
+    video, now, slot = held.video, held.now, held.video.scheduled_for
+    if video.status != VideoStatus.TRANSFORMED:
+        return False  # its move will say so
+    if slot and slot <= now:
+        is_late = not held.attempts and slot < now - LATEST
+        if not is_late and POSTS_PER_DAY.get(held.channel):
+            return False
+        slot = None
+    if at := slot or assign_anew(video):
         job.write(run_at=at)
     else:
-        job.end(JobStatus.CANCELLED, error_message=slots.why_none(job.channel))
+        job.end(JobStatus.CANCELLED, error_message=slots.why_none(held.channel))
     return True
+
+
+def assign_anew(video: Video) -> datetime | None:
+    """The next free instant of its channel; without one the video loses what it missed."""
+    at = slots.assign(video)
+    if at is None and video.scheduled_for:
+        video.write(scheduled_for=None)
+    return at
 
 
 def start(job: "VideoProcessingJob") -> None:
@@ -128,7 +149,7 @@ def admit(video: Video, *, by: str) -> "VideoProcessingJob | None":
             problems = " ".join(error.messages)
             raise JobRefused(f'The filters of "{video.channel}" are wrong: {problems}') from None
         if reason := refusal(video.channel.filters, video.title, video.metadata):
-            video.move(VideoStatus.SKIPPED, by=by, why=reason)
+            video.move(VideoStatus.SKIPPED, by=by, why=reason, scheduled_for=None)
             return None
     return queue_next(video.pk, video.channel_id, VideoStatus(video.status))
 
@@ -154,7 +175,8 @@ def follow_slot(instance: Video, created: bool, update_fields: Any, **kwargs: An
 def last_ended(video: Video) -> "VideoProcessingJob | None":
     """The last job of the stage that the video is at, if it has ended without success; locked."""
     ended = video.jobs.filter(status__in=FINISHED, kind=KIND_FROM[video.rests_at])
-    ended = ended.exclude(status=JobStatus.SUCCEEDED).order_by("-finished_at", "-id")
+    ended = ended.exclude(status=JobStatus.SUCCEEDED)
+    ended = ended.order_by(F("finished_at").desc(nulls_last=True), "-id")
     found: VideoProcessingJob | None = ended.select_for_update().first()
     return found
 
@@ -163,13 +185,17 @@ def last_ended(video: Video) -> "VideoProcessingJob | None":
 def resume(video: Video, *, by: str) -> "VideoProcessingJob | None":
     """Let a video that failed or was skipped go on where it stopped.
 
-    None if it is to be published and has to wait for a slot. MoveRefused if it did not stop,
-    JobRefused if a job of it is queued or runs, or a person has to look at it first.
+    None if it is to be published and has to wait for a slot, or may be out and needs a review.
+    MoveRefused if it did not stop, JobRefused if a job of it is queued or runs, or a person has to
+    look at it first.
     """
     job = last_ended(video)
     video.refresh_from_db()
     if video.status == VideoStatus.NEEDS_REVIEW:
         raise JobRefused(f'"{video}" needs a review: say on its page whether it is out.')
+    if video.status == VideoStatus.PUBLISHING and not video.jobs.live().exists():
+        video.move(VideoStatus.NEEDS_REVIEW, by=by, why="it was publishing without a job")
+        return None
     return _go_on(video, job, by=by, why="tried again")
 
 
@@ -181,9 +207,13 @@ def deny(video: Video, *, by: str) -> "VideoProcessingJob | None":
     """
     job = last_ended(video)
     video.refresh_from_db()
+    refuse_unless_in_review(video)
+    return _go_on(video, job, by=by, why="is not on YouTube")
+
+
+def refuse_unless_in_review(video: Video) -> None:
     if video.status != VideoStatus.NEEDS_REVIEW:
         raise JobRefused(f'"{video}" is {video.status}: it waits for no review.')
-    return _go_on(video, job, by=by, why="is not on YouTube")
 
 
 def _go_on(
@@ -192,14 +222,13 @@ def _go_on(
     if live := video.jobs.live().first():
         raise JobRefused(f'"{video}" has not stopped: its {live.kind} is {live.status}.')
     at = video.rests_at
-    # The slot that it missed is over; another may have it by now.
-    slot = {"scheduled_for": None} if at == VideoStatus.TRANSFORMED else {}
-    video.move(at, by=by, why=why, job=job.pk if job else None, **slot)
+    if video.status != at:
+        video.move(at, by=by, why=why, job=job.pk if job else None)
+    if at == VideoStatus.TRANSFORMED and not assign_anew(video):
+        return None
     if job is None:
         return queue_next(video.pk, video.channel_id, at)
-    if at == VideoStatus.TRANSFORMED and not slots.assign(video):
-        return None
-    job.queue_again(video.scheduled_for if slot else None)
+    job.queue_again(video.scheduled_for if at == VideoStatus.TRANSFORMED else None)
     return job
 
 
@@ -207,8 +236,10 @@ def _go_on(
 def confirm(video: Video, youtube_video_id: str, *, by: str) -> None:
     """A person says that this video, whose publication was in doubt, is out.
 
-    ValidationError for what cannot be its id; MoveRefused if it is not in doubt.
+    ValidationError for what cannot be its id; JobRefused if it is not in doubt.
     """
+    video.refresh_from_db()
+    refuse_unless_in_review(video)
     check_youtube_video_id(video.pk, youtube_video_id)
     why = f"is on YouTube as {youtube_video_id}"
     values: dict[str, Any] = {"youtube_video_id": youtube_video_id, "published_at": Now()}

@@ -112,24 +112,26 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
         cap is ever passed. Empty if nothing is due, or nothing may run.
         """
         claimed: list[VideoProcessingJob] = []
+        tried: set[Any] = set()
         kinds = list(kinds or JobKind.values)
         while len(claimed) < limit and not conf.PAUSED.get():
             # Before the transaction: within one they would be read for it alone, each time anew.
             most, lease = conf.MAX_CONCURRENT.get(), conf.LEASE_SECONDS.get()
             with transaction.atomic():
                 exclusive_until_commit(connection, "claim")
-                found = self._next(kinds, most)
+                found = self._next(kinds, most, tried)
                 jobs = (self._with(KNOWN, known) for known in found)
                 job = next((job for job in jobs if self._start(job, worker, lease)), None)
             if job is not None:
                 claimed.append(job)
             elif not found:
                 break
-            # Else none of those could start, and none of them is due any more: it looks again.
+            else:  # none of those could start: it looks again, past them
+                tried |= {known[0] for known in found}
         return claimed
 
-    def _next(self, kinds: list[str], most: int) -> list[Sequence[Any]]:
-        """What is KNOWN of the jobs that may start, the first one first."""
+    def _next(self, kinds: list[str], most: int, tried: set[Any]) -> list[Sequence[Any]]:
+        """What is KNOWN of the jobs that may start, the first one first, without those tried."""
         setting = conf.MAX_CONCURRENT_PER_CHANNEL
         for limit in LOOKS:
             rows = sql.run(sql.NEXT_JOBS, kinds=kinds, most=most, limit=limit)
@@ -137,7 +139,7 @@ class VideoProcessingJobQuerySet(BaseQuerySet["VideoProcessingJob"]):
             for *known, running, name, settings in rows:
                 own = SETTINGS.from_db_value(settings, None, connection)
                 channel = Channel(id=known[2], name=name, settings=own) if own else None
-                if running < setting.get(channel):
+                if running < setting.get(channel) and known[0] not in tried:
                     found.append(known)
             if found or len(rows) < limit:
                 break

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from channels_app.models import Channel
 from videos_app import slots
 from videos_app.life import VideoStatus
 from videos_app.models import Video
@@ -11,14 +12,18 @@ from ytops.admin.base import ModelAdmin
 from ytops.admin.display import moment, outside, pill
 from ytops.admin.forms import EditForm
 
-WITHOUT_A_SLOT_TO_COME = (VideoStatus.PUBLISHED, VideoStatus.SKIPPED)
+WITHOUT_A_SLOT_TO_COME = (VideoStatus.PUBLISHING, VideoStatus.PUBLISHED, VideoStatus.SKIPPED)
 
 
 class VideoForm(EditForm):
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         video = self.instance  # the locked row
-        if "scheduled_for" in self.changed_data and video.status in WITHOUT_A_SLOT_TO_COME:
+        if "scheduled_for" not in self.changed_data or video._state.adding:
+            return cleaned
+        # As who assigns a slot does: neither gives away what the other is giving away.
+        Channel.objects.select_for_update(no_key=True).get(pk=video.channel_id)
+        if video.status in WITHOUT_A_SLOT_TO_COME:
             said = f"This video is {video.get_status_display()} by now: its time is not changed."
             self.add_error("scheduled_for", ValidationError(said))
         return cleaned

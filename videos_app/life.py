@@ -21,6 +21,12 @@ class VideoStatus(models.TextChoices):
 S = VideoStatus
 # Where a video rests between two jobs: what was reached stays reached.
 RESTING = (S.SCRAPED, S.DOWNLOADED, S.TRANSFORMED)
+# And where it rested before a job that is under way.
+BEFORE = {
+    S.DOWNLOADING: S.SCRAPED,
+    S.TRANSFORMING: S.DOWNLOADED,
+    S.PUBLISHING: S.TRANSFORMED,
+}
 MOVES: dict[VideoStatus, tuple[VideoStatus, ...]] = {
     S.SCRAPED: (S.DOWNLOADING, S.SKIPPED, S.NEEDS_REVIEW),
     S.DOWNLOADING: (S.DOWNLOADED, S.SCRAPED, S.FAILED, S.SKIPPED, S.NEEDS_REVIEW),

@@ -9,7 +9,7 @@ from django.db import models, transaction
 from django.db.models import F, Q, UniqueConstraint
 
 from channels_app.models import Channel, ChannelQuerySet, Music, TransformationPreset
-from videos_app.life import MOVES, RESTING, VideoStatus, refusal
+from videos_app.life import BEFORE, MOVES, RESTING, VideoStatus, refusal
 from ytops.db import sql
 from ytops.db.constraints import json_shapes, one_of, text_lengths
 from ytops.db.fields import JSONObjectField, StrictJSONField
@@ -21,6 +21,7 @@ YOUTUBE_VIDEO_ID = RegexValidator(
 )
 
 
+LONGEST_WHY = 1000  # characters; a history is never shortened
 # What `move()` alone writes.
 MOVED = frozenset({"status", "processing_history"})
 
@@ -72,6 +73,7 @@ class VideoQuerySet(BaseQuerySet["Video"]):
         `values` of other fields are written in the same transaction. MoveRefused, with both
         states, if the move is not allowed or the video is not at `start` any more.
         """
+        why = why if len(why) <= LONGEST_WHY else f"{why[:LONGEST_WHY]}…"
         entry = {"from": start.value, "to": to.value, "by": by, "why": why}
         entry |= {"job": str(job)} if job else {}
         states = {"start": start.value, "to": to.value}
@@ -172,7 +174,8 @@ class Video(BaseModel):
         # "from" too: a video may have come in half way, from another system.
         reached = [e.get(end) for e in entries if isinstance(e, dict) for end in ("from", "to")]
         passed = reversed([*reached, self.status])
-        return VideoStatus(next((at for at in passed if at in RESTING), RESTING[0]))
+        before = BEFORE.get(VideoStatus(self.status), RESTING[0])
+        return VideoStatus(next((at for at in passed if at in RESTING), before))
 
     def move(
         self, to: VideoStatus, *, by: str, why: str = "", job: UUID | None = None, **values: Any

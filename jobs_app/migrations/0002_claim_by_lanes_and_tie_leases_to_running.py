@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 from django.db import migrations, models
+from django.utils import timezone
 
 
 def tie_leases_to_running(apps, schema_editor):
@@ -12,7 +13,18 @@ def tie_leases_to_running(apps, schema_editor):
     jobs.exclude(status="running").update(lease_token=None, lease_expires_at=None)
     without = models.Q(lease_token=None) | models.Q(lease_expires_at=None)
     unleased = jobs.filter(without | models.Q(started_at=None), status="running")
-    unleased.update(status="queued", lease_token=None, lease_expires_at=None)
+    lost = {"lease_token": None, "lease_expires_at": None}
+    # Never a second time what may be out.
+    publications = unleased.filter(kind="publish")
+    videos = apps.get_model("videos_app", "Video").objects.using(schema_editor.connection.alias)
+    why = "its publication ran without a lease: its outcome is not known"
+    for video in videos.filter(jobs__in=publications).exclude(status="published"):
+        at = timezone.now().isoformat()
+        entry = {"from": video.status, "to": "needs_review", "at": at, "by": "migrate", "why": why}
+        video.status, video.processing_history = "needs_review", [*video.processing_history, entry]
+        video.save(update_fields=["status", "processing_history"])
+    publications.update(status="failed", error_message=why, finished_at=timezone.now(), **lost)
+    unleased.exclude(kind="publish").update(status="queued", **lost)
 
 
 class Migration(migrations.Migration):

@@ -42,7 +42,7 @@ def bring_near(jobs: Collection[VideoProcessingJob], random: Random | None = Non
     """As if the slots of these publications were some time ago, each at an instant of its own."""
     random = random or Random()
     for job in jobs:
-        at = now() - timedelta(seconds=random.uniform(1, 1e9))
+        at = now() - timedelta(seconds=random.uniform(1, 3000))
         Video.objects.filter(pk=job.video_id).update(scheduled_for=at)
         JOBS.filter(pk=job.pk).update(run_at=at)
 

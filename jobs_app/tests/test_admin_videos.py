@@ -223,7 +223,7 @@ class TestTheReview:
         entry = LogEntry.objects.get(object_id=str(doubtful.pk))
         assert entry.get_change_message() == "It is out: published."
         (reason,) = said(press(page_of, doubtful, "confirm", youtube=OTHER_ID))[1:]
-        assert "cannot go from published to published" in reason
+        assert "is published: it waits for no review." in reason
         doubtful.refresh_from_db()
         assert doubtful.youtube_video_id == ID
 

@@ -385,7 +385,7 @@ class TestAPersonDecides:
         before = everything()
         with pytest.raises(JobRefused):
             pipeline.deny(stored(job).video, by="two")
-        with pytest.raises(MoveRefused):
+        with pytest.raises(JobRefused):
             pipeline.confirm(stored(job).video, YOUTUBE_ID, by="two")
         assert everything() == before
 

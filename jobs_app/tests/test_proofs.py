@@ -56,13 +56,13 @@ def _no_caps(shared: None) -> None:
 
 def admitted(count: int, channels: int = 1, at: Sequence[VideoStatus] = RESTING[:1]) -> None:
     """Videos that rest there in turn, with their next jobs, and slots that are over."""
-    past = now() - timedelta(days=900)
+    past = now() - timedelta(minutes=50)
     made = [examples.channel(name=f"Channel {number}") for number in range(channels)]
     for number in range(count):
         video = examples.video(
             channel=made[number % channels],
             status=at[number // channels % len(at)],
-            scheduled_for=past + timedelta(minutes=number),
+            scheduled_for=past + timedelta(seconds=number),
         )
         pipeline.admit(video, by="a test")
 

@@ -36,6 +36,9 @@ FRAGMENTS = {
             AND (queued.channel_id, queued.priority) > (lanes.channel_id, lanes.priority)
         ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1) head""",
         "then_join": "JOIN",
+        "and_is_free": """AND id = (
+        SELECT job.id FROM video_processing_jobs job JOIN videos ON videos.id = job.video_id
+        WHERE job.id = %(id)s FOR NO KEY UPDATE SKIP LOCKED)""",
         "by_status": "",
     },
     "sqlite": {
@@ -62,6 +65,7 @@ FRAGMENTS = {
         WHERE queued.status = 'queued' AND queued.kind = lanes.kind
             AND queued.channel_id > lanes.channel_id
         ORDER BY queued.channel_id, queued.priority, queued.run_at, queued.id LIMIT 1))""",
+        "and_is_free": "",
         "then_join": "CROSS JOIN",  # not first: there are fewer lanes to look at
         "by_status": "INDEXED BY jobs_by_status",
     },
@@ -97,13 +101,14 @@ ORDER BY lanes.priority DESC, (
 LIMIT %(limit)s
 """
 
-# A job that starts, unless somebody has touched it since it was found: an UPDATE with RETURNING.
+# A job that starts, unless somebody has touched it since it was found or holds it or its video,
+# for whom the claims of all others would wait: an UPDATE with RETURNING.
 START_JOB = """
 UPDATE video_processing_jobs
 SET status = 'running', worker = %(worker)s, attempts = attempts + 1, progress = 0,
     lease_token = %(token)s, lease_expires_at = {lease_end}, github_workflow_run_id = NULL,
     started_at = {now}, updated_at = {now}
-WHERE id = %(id)s AND status = 'queued' AND attempts = %(attempts)s
+WHERE id = %(id)s AND status = 'queued' AND attempts = %(attempts)s {and_is_free}
 RETURNING attempts
 """
 
