@@ -16,6 +16,11 @@ pytestmark = pytest.mark.django_db
 # Each stands on those before it.
 APPS = ["settings_app", "channels_app", "videos_app", "jobs_app", "stats_app"]
 SCRATCH = "scratch"
+LIFE = [
+    ("channels_app", "Channel"),
+    ("videos_app", "Video"),
+    ("jobs_app", "VideoProcessingJob"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +86,31 @@ def test_what_others_stand_on_goes_with_them(scratch: Any) -> None:
         migrate_all(scratch)
     assert not {"channels", "videos", "video_processing_jobs", "video_statistics"} & left
     assert "system_configuration" in left
+
+
+def test_a_publication_that_ran_without_a_lease_is_reviewed_and_not_queued(scratch: Any) -> None:
+    before = ("jobs_app", "0001_create_processing_jobs")
+    executor = MigrationExecutor(scratch)
+    executor.migrate([before])
+    models = executor.loader.project_state(before).apps
+    rows = [models.get_model(*name).objects.using(SCRATCH) for name in LIFE]
+    channels, videos, jobs = rows
+    try:
+        channel = channels.create(name="Cooking")
+        for kind in ("download", "publish"):
+            video = videos.create(channel=channel, source_url=kind, status="transformed")
+            jobs.create(channel=channel, video=video, kind=kind, status="running")
+        migrate_all(scratch)
+        assert {job.kind: job.status for job in jobs.all()} == {
+            "download": "queued",
+            "publish": "failed",
+        }
+        reviewed = videos.get(status="needs_review")
+        assert reviewed.source_url == "publish"
+        assert reviewed.processing_history[-1]["to"] == "needs_review"
+    finally:
+        channels.all().delete()
+        migrate_all(scratch)
 
 
 def test_the_models_need_no_migration_that_is_not_there() -> None:
