@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 
 from channels_app.models import Channel
@@ -27,6 +27,8 @@ class Admission:
     without_slot: Counter[UUID] = field(default_factory=Counter)
     refused: Counter[UUID] = field(default_factory=Counter)
     refusals: dict[UUID, str] = field(default_factory=dict)
+    # By video: what the database refused, such as a slot that another took in the same moment.
+    errors: dict[UUID, str] = field(default_factory=dict)
 
     def why_no_slot(self) -> Iterator[tuple[Channel, int, str]]:
         """Each channel without a free slot, how many of its videos wait for one, and why."""
@@ -55,6 +57,11 @@ def admit_all(videos: QuerySet[Video], *, by: str) -> Admission:
             except JobRefused as refusal:
                 done.refused[channel] += 1
                 done.refusals[channel] = str(refusal)
+            except OperationalError:
+                raise  # the database is away, for all of them
+            except DatabaseError as error:
+                # The first line alone: the next ones show whole rows.
+                done.errors[video.pk] = str(error).partition("\n")[0]
     return done
 
 

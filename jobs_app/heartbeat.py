@@ -4,7 +4,7 @@ import logging
 from threading import Event, Thread
 from time import monotonic
 
-from django.db import Error, connection
+from django.db import DatabaseError, Error, OperationalError, connection
 
 from jobs_app import conf
 from jobs_app.handlers import Cancelled
@@ -73,3 +73,15 @@ class Heartbeat(Thread):
         self._ended.set()
         self._wake.set()
         self.join()
+
+
+def rescue() -> None:
+    """Take back what silent workers have. One that the database refuses stops no other."""
+    for job in VideoProcessingJob.objects.stuck():
+        try:
+            if job.rescue():
+                logger.warning("%s: rescued from %s, it is %s", job.pk, job.worker, job.status)
+        except OperationalError:
+            raise  # the database is away, for all of them
+        except DatabaseError as error:
+            logger.error("%s: not rescued: %s", job.pk, str(error).partition("\n")[0])

@@ -16,18 +16,24 @@ from time import monotonic
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 
 from jobs_app import pipeline
 from jobs_app.admission import admit_all
 from jobs_app.briefing import fetched
 from jobs_app.handlers import Cancelled, Final, RetryLater, Work, registered
-from jobs_app.heartbeat import Heartbeat
+from jobs_app.heartbeat import Heartbeat, rescue
 from jobs_app.models import Answer, VideoProcessingJob
 from jobs_app.reports import as_reported, without_secrets
 from jobs_app.states import JobKind, LeaseLost
 from settings_app import snapshot
-from videos_app.life import MoveRefused, VideoStatus
+from videos_app.life import VideoStatus
 from ytops.db import strict_json
 
 # In seconds. Random, so that workers that were started together do not ask together.
@@ -35,6 +41,7 @@ POLL = (2.0, 4.0)
 ROUND = (50.0, 70.0)
 NEXT_TRY = (1.0, 3.0)  # after the database did not answer
 AWAY = (OperationalError, InterfaceError)
+MOST_TRIES = 3  # to say what the database refuses
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOPPING = b"ytops: stopping when the job is done; a second signal gives it back\n"
 
@@ -92,11 +99,13 @@ class Worker:
 
         Not what is scraped: whether that qualifies, `manage.py admit` asks.
         """
-        for job in VideoProcessingJob.objects.rescue():
-            logger.warning("%s: rescued from %s, it is %s", job.pk, job.worker, job.status)
+        rescue()
         resting = pipeline.waiting().exclude(status=VideoStatus.SCRAPED)
-        if queued := admit_all(resting, by=f"worker {self.name}").queued:
-            logger.info("queued the next jobs of %s videos that rested without one", queued)
+        done = admit_all(resting, by=f"worker {self.name}")
+        if done.queued:
+            logger.info("queued the next jobs of %s videos that rested without one", done.queued)
+        for pk, error in done.errors.items():
+            logger.error("video %s was not queued: %s", pk, error)
         self._next_round = monotonic() + uniform(*ROUND)  # noqa: S311
 
     # --- one job ---
@@ -129,18 +138,20 @@ class Worker:
             again = None if job.kind == JobKind.PUBLISH else timedelta(0)
             return partial(fail, error="its worker was stopped", retry_in=again)
         except RetryLater as error:
-            return partial(fail, error=str(error), retry_in=timedelta(seconds=error.seconds))
+            wait = timedelta(seconds=error.seconds)
+            return partial(fail, error=text_of(error), retry_in=wait)
         except Final as error:
-            return partial(fail, error=str(error), final=True)
+            return partial(fail, error=text_of(error), final=True)
         except (Cancelled, LeaseLost) as error:
-            return partial(fail, error=str(error))
-        except (Exception, SystemExit) as error:
-            trace = without_secrets("".join(traceback.format_exception(error)), work.channel)
-            logger.error("%s: its handler failed\n%s", job.pk, trace)
+            return partial(fail, error=text_of(error))
+        except BaseException as error:  # none of it may end the worker and leave the job running
+            trace = "".join(traceback.format_exception(error))
+            logger.error("%s: its handler failed\n%s", job.pk, for_the_log(trace, work))
             return partial(fail, error=described(error))
 
     def _say(self, job: VideoProcessingJob, word: Word) -> None:
         """Until it is heard, or the lease is lost; a result that is refused fails the attempt."""
+        refused = 0
         while True:
             try:
                 close_old_connections()
@@ -154,9 +165,14 @@ class Worker:
                     self._wait_for_the_database(error)
                     continue
                 logger.error("%s: stopped before its outcome could be told", job.pk)
-            except (MoveRefused, ValidationError, TypeError, ValueError) as error:
-                word = partial(fail, error=described(error))
-                continue
+            except Exception as error:
+                refused += 1
+                if refused <= MOST_TRIES:
+                    # What the database refuses, another may have taken in the same moment.
+                    if not isinstance(error, DatabaseError) or refused == MOST_TRIES:
+                        word = partial(fail, error=described(error))
+                    continue
+                logger.error("%s: its outcome is refused: %s", job.pk, described(error))
             else:
                 self._is_back()
                 error_message = " ".join(held.error_message.split())
@@ -223,5 +239,25 @@ def fail(job: VideoProcessingJob, *, error: str, **options: Any) -> None:
 
 
 def described(error: BaseException) -> str:
-    text = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """Its type and its text; of the database's, the first line: the next ones show whole rows."""
+    text = text_of(error)
+    if isinstance(error, DatabaseError):
+        text = text.partition("\n")[0]
+    name = type(error).__name__
+    return f"{name}: {text}" if text not in ("", name) else name
+
+
+def text_of(error: BaseException) -> str:
+    """Its type's name if it cannot say what it is."""
+    try:
+        return " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+    except Exception:
+        return type(error).__name__
+
+
+def for_the_log(text: str, work: Work) -> str:
+    """Without secrets; nothing of it while the database does not tell which those are."""
+    try:
+        return without_secrets(text, work.channel)
+    except AWAY:
+        return "(not shown: the database, which has the secrets to mask, does not answer)"

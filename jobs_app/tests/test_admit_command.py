@@ -4,6 +4,7 @@ from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 
 from channels_app.models import Channel
@@ -94,6 +95,24 @@ class TestWhatWaits:
         assert named.endswith("2 of its scraped videos still wait.")
         assert last.startswith("CommandError: Not all could be admitted")
         assert {title for title, _ in queued()} == {"A pie", "beyond its filters"}
+
+    def test_one_that_the_database_refuses_stops_no_other(
+        self, channel: Channel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made, admit_one = [examples.video(channel=channel) for _ in range(2)], pipeline.admit
+
+        def asked(video: Video, *, by: str) -> VideoProcessingJob | None:
+            if video.pk == made[0].pk:
+                raise IntegrityError("a slot is taken\nDETAIL: the whole row")
+            return admit_one(video, by=by)
+
+        monkeypatch.setattr(pipeline, "admit", asked)
+        said = admit()
+        assert (said.code, said.out) == (1, "1 queued, 0 skipped, 0 without a slot")
+        assert said.err.splitlines() == [
+            f"Video {made[0].pk} still waits, the database refused it: a slot is taken",
+            "CommandError: Not all could be admitted: try again.",
+        ]
 
     def test_one_channel(self, channel: Channel) -> None:
         other = examples.channel(name="Baking")

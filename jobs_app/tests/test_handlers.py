@@ -1,6 +1,7 @@
 """Handlers: how they are registered and run, and what comes of what they return or raise."""
 
 import gzip
+from asyncio import CancelledError
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -82,6 +83,8 @@ class TestHandlers(InOneProcess):
             (Final("it is gone"), "publish", ("failed", "failed")),
             (ValueError("what?"), "publish", ("failed", "needs_review")),
             (SystemExit(1), "download", ("queued", "scraped")),
+            (KeyboardInterrupt("mine"), "download", ("queued", "scraped")),
+            (CancelledError("a task"), "publish", ("failed", "needs_review")),
         ],
     )
     def test_what_it_raises_says_how_it_goes_on(
@@ -95,6 +98,23 @@ class TestHandlers(InOneProcess):
         work_once()
         assert states(job) == states_after
         assert str(error) in stored(job).error_message
+
+    @pytest.mark.parametrize("kind_of_error", [Exception, Final])
+    def test_one_that_cannot_say_what_it_is_is_told_by_its_name(
+        self, channel: Channel, kind_of_error: type[Exception]
+    ) -> None:
+        class Mute(kind_of_error):  # type: ignore[misc,valid-type]
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        @handles("download")
+        def handler(work: Work) -> None:
+            raise Mute
+
+        job = queued(channel)
+        work_once()
+        assert states(job)[0] == ("failed" if kind_of_error is Final else "queued")
+        assert stored(job).error_message == "Mute"
 
     def test_retry_later_is_not_before_that(self, channel: Channel) -> None:
         @handles("download")

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -104,6 +104,17 @@ class TestCompleteAndFail:
         assert stored(job).status == "running"
         done = jobs(*words, "--result", '{"youtube_video_id": "D-lhorsDlUQ"}')
         assert done.out.endswith("is succeeded. Its video is published.")
+
+    def test_what_the_database_refuses_is_one_line(
+        self, claimed: VideoProcessingJob, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def taken(*args: Any, **options: Any) -> None:
+            raise IntegrityError(f"a slot is taken\nDETAIL: {claimed.lease_token}")
+
+        monkeypatch.setattr("jobs_app.pipeline.succeed", taken)
+        said = refusal("complete", claimed.pk, "--token", claimed.lease_token)
+        assert said.endswith("The database refused it, and nothing is changed: a slot is taken")
+        assert is_as_it_was(claimed)
 
     def test_a_video_without_a_slot_says_why(self, channel: Channel) -> None:
         video = examples.video(channel=channel, status="downloaded")

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.db.models.functions import Now
 
 from channels_app.models import Channel
-from jobs_app import worker
+from jobs_app import pipeline, worker
 from jobs_app.handlers import Final, Work, handles
 from jobs_app.models import Answer, VideoProcessingJob
 from jobs_app.tests.working import (
@@ -194,6 +194,48 @@ class TestOutages(InOneProcess):
             Worker("w1", ["download"]).run()
 
 
+class TestRefusals(InOneProcess):
+    @pytest.mark.parametrize(
+        ("refusals", "states_after"),
+        [(2, ("succeeded", "downloaded")), (99, ("queued", "scraped"))],
+    )
+    def test_an_outcome_that_the_database_refuses_is_told_again(
+        self,
+        channel: Channel,
+        monkeypatch: pytest.MonkeyPatch,
+        refusals: int,
+        states_after: tuple[str, str],
+    ) -> None:
+        complete, left = VideoProcessingJob.complete, iter(range(refusals))
+
+        def taken(job: VideoProcessingJob, result: Any = None) -> None:
+            if next(left, None) is not None:
+                raise IntegrityError("a slot is taken\nDETAIL: the whole row")
+            complete(job, result)
+
+        monkeypatch.setattr(VideoProcessingJob, "complete", taken)
+        handles("download")(lambda work: None)
+        job = queued(channel)
+        work_once()
+        assert states(job) == states_after
+        error = "IntegrityError: a slot is taken" if refusals == 99 else ""
+        assert stored(job).error_message == error
+
+    def test_one_that_is_refused_in_every_way_does_not_end_the_worker(
+        self, channel: Channel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def refused(*args: Any, **options: Any) -> None:
+            raise IntegrityError("no")
+
+        monkeypatch.setattr(VideoProcessingJob, "complete", refused)
+        monkeypatch.setattr(VideoProcessingJob, "fail", refused)
+        handles("download")(lambda work: None)
+        job = queued(channel)
+        work_once()
+        assert states(job) == ("running", "downloading")
+        assert f"{job.pk}: its outcome is refused: IntegrityError: no" in caplog.text
+
+
 class TestSignals(InOneProcess):
     def test_one_lets_the_handler_finish_and_claims_no_more(self, channel: Channel) -> None:
         handles("download")(lambda work: signals(1))
@@ -266,3 +308,32 @@ class TestARound(InOneProcess):
         assert states(left) == ("queued", "scraped")
         assert rests.jobs.get().kind == "transform"
         assert not scraped.jobs.exists()
+
+    def test_what_the_database_refuses_of_one_stops_no_other(
+        self, channel: Channel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        left = [
+            examples.job(examples.video(channel=channel, status="downloading"), status="running")
+            for _ in range(2)
+        ]
+        for job in left:
+            job.write(lease_expires_at=Now() - timedelta(seconds=1))
+        rest = [examples.video(channel=channel, status="downloaded") for _ in range(2)]
+
+        def refusing(call: Any, pk: Any) -> Any:
+            def asked(one: Any, **options: Any) -> Any:
+                if one.pk == pk:
+                    raise IntegrityError("a slot is taken\nDETAIL: the whole row")
+                return call(one, **options)
+
+            return asked
+
+        rescue, admit = VideoProcessingJob.rescue, pipeline.admit
+        monkeypatch.setattr(VideoProcessingJob, "rescue", refusing(rescue, left[0].pk))
+        monkeypatch.setattr(pipeline, "admit", refusing(admit, rest[0].pk))
+        work_once("publish")
+        assert [states(job)[0] for job in left] == ["running", "queued"]
+        assert [video.jobs.count() for video in rest] == [0, 1]
+        assert f"{left[0].pk}: not rescued: a slot is taken" in caplog.text
+        assert f"video {rest[0].pk} was not queued: a slot is taken" in caplog.text
+        assert "whole row" not in caplog.text

@@ -14,7 +14,7 @@ class Command(SpeakingCommand):
         "Give every video of an active channel that waits its next job, the oldest first. A "
         "scraped one is skipped, with the reason, if the filters of its channel do not let it. "
         "Exit codes: 0 done; 1 the filters of a channel are wrong, so that its scraped videos "
-        "still wait, or there is no such active channel; 2 usage."
+        "still wait, or a video could not be admitted, or there is no such active channel; 2 usage."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,8 +36,12 @@ class Command(SpeakingCommand):
         for pk, refusal in done.refusals.items():
             count = done.refused[pk]
             self.stderr.write(f"{refusal} {count} of its scraped videos still wait.")
+        for pk, error in done.errors.items():
+            self.stderr.write(f"Video {pk} still waits, the database refused it: {error}")
         if done.refusals:
             raise CommandError("Not all could be admitted: the filters named above are wrong.")
+        if done.errors:
+            raise CommandError("Not all could be admitted: try again.")
 
 
 def active(text: str) -> Channel:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, CommandParser
+from django.db import DataError, IntegrityError
 
 from jobs_app.briefing import briefing, fetched
 from jobs_app.handlers import LONGEST_WAIT
@@ -117,6 +118,10 @@ class Command(SpeakingCommand):
             raise CommandError(str(error)) from None
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
+        except (DataError, IntegrityError) as error:
+            # The first line alone: the next ones show whole rows, with their tokens.
+            why = str(error).partition("\n")[0]
+            raise CommandError(f"The database refused it, and nothing is changed: {why}") from None
 
     # --- what workers say ---
 
