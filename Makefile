@@ -26,6 +26,7 @@ prove: $(VENV)/.installed
 
 bench: $(VENV)/.installed-bench
 	@$(PY) -m benchmarks.config
+	@$(PY) -m benchmarks.queue
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

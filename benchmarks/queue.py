@@ -26,7 +26,7 @@ from django.db import connection
 from benchmarks.rows import fill, make_channels
 from ytops.tests import postgres
 
-WORKERS, ROUNDS, JOBS = 4, 3, 1500
+WORKERS, ROUNDS, JOBS = 4, 5, 1500
 SMALL, LARGE, CLAIMS = 10_000, 1_000_000, 300
 GATES = {"postgresql": 0.12, "sqlite": 0.05}
 RAW_TABLE = """CREATE TABLE raw_jobs (
@@ -96,7 +96,7 @@ def procrastinate() -> int:
     tasks = procrastinate_app()
     done: list[int] = []
 
-    @tasks.task(name="nothing")
+    @tasks.task(name="nothing")  # type: ignore[untyped-decorator]
     def nothing() -> None:
         done.append(1)
 
@@ -175,7 +175,8 @@ def rate(contestant: str) -> float:
     for worker in workers:
         worker.join()
     assert sum(done for done, _, _ in ended) == JOBS
-    return JOBS / (max(end for _, _, end in ended) - min(begin for _, begin, _ in ended))
+    seconds: float = max(end for _, _, end in ended) - min(begin for _, begin, _ in ended)
+    return JOBS / seconds
 
 
 def throughput() -> None:
@@ -256,7 +257,7 @@ def measure() -> None:
     call_command("migrate", verbosity=0)
     version = ".".join(str(part) for part in sys.version_info[:3])
     print(f"--- {connection.vendor}, Python {version}, Django {django.get_version()}", flush=True)
-    # flatness()
+    flatness()
     throughput()
 
 

@@ -82,9 +82,8 @@ def insert(table: str, row: dict[str, Any], rows: Iterable[dict[str, Any]]) -> N
                     copy.write_row(values)
         else:
             marks = ", ".join(["%s"] * len(row))
-            cursor.executemany(
-                f"INSERT INTO {table} ({columns}) VALUES ({marks})", map(plain, made)
-            )
+            streamed: Any = map(plain, made)
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", streamed)
 
 
 def plain(values: Iterable[Any]) -> list[Any]:
