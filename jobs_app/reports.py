@@ -1,7 +1,9 @@
 """What a worker reports of an error, as it may be kept: nothing takes it out of a history again."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 
@@ -21,13 +23,32 @@ def as_reported(text: str, channel: Channel) -> str:
 
 
 def without_secrets(text: str, channel: Channel) -> str:
-    for secret in sorted(known_secrets(channel), key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
+    found: str = masked(text, channel)
+    return found
+
+
+def masked(value: Any, channel: Channel) -> Any:
+    """JSON, with the secrets in each of its texts masked."""
+    return _masked(value, sorted(known_secrets(channel), key=len, reverse=True))
+
+
+def _masked(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, dict):
+        return {_masked(key, secrets): _masked(part, secrets) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(part, secrets) for part in value]
+    return value
 
 
 def known_secrets(channel: Channel) -> Iterator[str]:
-    """What a library may have put into its message: the channel's credentials, and our own."""
+    """What a library may have put into its message: the channel's credentials, and our own.
+
+    Each as it is, as in an address or the body of a form, and as in JSON.
+    """
     handles = [setting.get() for setting in registered().values() if setting.secret]
     found: list[Any] = [settings.SECRET_KEY, *settings.FERNET_KEYS]
     found += [database.get("PASSWORD") for database in settings.DATABASES.values()]
@@ -39,7 +60,7 @@ def known_secrets(channel: Channel) -> Iterator[str]:
                 continue
     for text in found:
         if isinstance(text, str) and len(text) >= SHORTEST_SECRET:
-            yield text
+            yield from {text, quote(text), quote(text, safe=""), json.dumps(text)[1:-1]}
 
 
 def secrets_in(revealed: Any) -> Iterator[Any]:

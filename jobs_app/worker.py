@@ -7,7 +7,7 @@ import select
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -24,13 +24,14 @@ from django.db import (
     connection,
 )
 
+from channels_app.models import Channel
 from jobs_app import pipeline
 from jobs_app.admission import admit_all
 from jobs_app.briefing import fetched
 from jobs_app.handlers import Cancelled, Final, RetryLater, Work, registered
 from jobs_app.heartbeat import Heartbeat, rescue
 from jobs_app.models import Answer, VideoProcessingJob
-from jobs_app.reports import as_reported, without_secrets
+from jobs_app.reports import LONGEST, as_reported, masked, without_secrets
 from jobs_app.states import JobKind, LeaseLost
 from settings_app import snapshot
 from videos_app.life import VideoStatus
@@ -46,7 +47,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOPPING = b"ytops: stopping when the job is done; a second signal gives it back\n"
 
 logger = logging.getLogger(__name__)
-Word = Callable[[VideoProcessingJob], None]
+Word = partial[None]  # what is to be said of a job
 
 
 class Stopped(BaseException):
@@ -119,7 +120,9 @@ class Worker:
             word = self._handle(job, Work(job, heartbeat.report))
         finally:
             heartbeat.end()
-        if heartbeat.answer is not Answer.LOST:
+        if heartbeat.answer is Answer.LOST:
+            self._too_late(job, word)
+        else:
             self._say(job, word)
 
     def _handle(self, job: VideoProcessingJob, work: Work) -> Word:
@@ -146,7 +149,7 @@ class Worker:
             return partial(fail, error=text_of(error))
         except BaseException as error:  # none of it may end the worker and leave the job running
             trace = "".join(traceback.format_exception(error))
-            logger.error("%s: its handler failed\n%s", job.pk, for_the_log(trace, work))
+            logger.error("%s: its handler failed\n%s", job.pk, for_the_log(trace, work.channel))
             return partial(fail, error=described(error))
 
     def _say(self, job: VideoProcessingJob, word: Word) -> None:
@@ -160,6 +163,7 @@ class Worker:
                 word(held)
             except LeaseLost as lost:
                 logger.warning("%s: too late: %s", job.pk, lost)
+                self._too_late(job, word)
             except AWAY as error:
                 if not self.hurried:
                     self._wait_for_the_database(error)
@@ -170,7 +174,7 @@ class Worker:
                 if refused <= MOST_TRIES:
                     # What the database refuses, another may have taken in the same moment.
                     if not isinstance(error, DatabaseError) or refused == MOST_TRIES:
-                        word = partial(fail, error=described(error))
+                        word = partial(fail, error=described(error) + result_of(word))
                     continue
                 logger.error("%s: its outcome is refused: %s", job.pk, described(error))
             else:
@@ -178,6 +182,12 @@ class Worker:
                 error_message = " ".join(held.error_message.split())
                 logger.info("%s: %s%s", job.pk, held.status, error_message and f", {error_message}")
             return
+
+    def _too_late(self, job: VideoProcessingJob, word: Word) -> None:
+        """Whoever has to find out whether a publication is out finds its id in the log."""
+        if result := result_of(word):
+            shown = for_the_log(result, job.video.channel)[:LONGEST]
+            logger.warning("%s: too late%s", job.pk, shown)
 
     # --- signals and outages ---
 
@@ -231,7 +241,7 @@ def complete(job: VideoProcessingJob, *, result: dict[str, Any] | None) -> None:
     strict_json.validate_object(result)
     strict_json.validate_storable(result)
     json.dumps(result)
-    job.complete(result)
+    job.complete(masked(result, job.video.channel))
 
 
 def fail(job: VideoProcessingJob, *, error: str, **options: Any) -> None:
@@ -255,9 +265,19 @@ def text_of(error: BaseException) -> str:
         return type(error).__name__
 
 
-def for_the_log(text: str, work: Work) -> str:
+def result_of(word: Word) -> str:
+    """As the end of a line; empty without a result."""
+    if not (result := word.keywords.get("result")):
+        return ""
+    try:
+        return f"; its result was {json.dumps(result, default=str)}"
+    except Exception:  # no JSON at all, or without end
+        return ""
+
+
+def for_the_log(text: str, channel: Channel) -> str:
     """Without secrets; nothing of it while the database does not tell which those are."""
     try:
-        return without_secrets(text, work.channel)
+        return without_secrets(text, channel)
     except AWAY:
         return "(not shown: the database, which has the secrets to mask, does not answer)"

@@ -45,6 +45,12 @@ class TestHandlers(InOneProcess):
             "parameters": {},
         }
 
+    def test_no_secret_stays_in_a_result(self, channel: Channel) -> None:
+        handles("download")(lambda work: {"sent": (f"key={examples.PLAINTEXTS[0]}",)})
+        job = queued(channel)
+        work_once()
+        assert stored(job).result == {"sent": ["key=********"]}
+
     def test_it_is_told_the_parameters_of_the_preset_in_force(self, db: None) -> None:
         preset = TransformationPreset.objects.create(name="Short", parameters={"crop": "9:16"})
         owner = examples.channel(default_preset=preset)

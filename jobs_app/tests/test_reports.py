@@ -1,5 +1,10 @@
 """What is kept of an error: no secret of ours, and not a whole log."""
 
+import json
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote
+
 import pytest
 from django.conf import settings
 
@@ -13,6 +18,25 @@ from ytops.tests import examples
 
 pytestmark = pytest.mark.django_db
 CLIENT_FILE = {"installed": {**examples.CREDENTIALS, "token_uri": "https://oauth2.example.org"}}
+
+
+QUOTABLE = '1//0g+a/secret=\n"é'
+
+
+@pytest.mark.parametrize("written", [quote, partial(quote, safe=""), json.dumps])
+def test_a_secret_is_masked_as_an_address_or_json_has_it(written: Callable[[str], str]) -> None:
+    owner = examples.channel(credentials={"refresh_token": QUOTABLE})
+    text = as_reported(f"POST token={written(QUOTABLE)}&a=b", owner)
+    assert text.replace('"', "") == "POST token=********&a=b"
+
+
+def test_a_secret_in_a_result_is_masked_wherever_it_stands() -> None:
+    job = queue(examples.video(), "download")
+    job = type(job).objects.claim(worker="w1")[0]
+    result = {"file": "a", "sizes": [1, None, {"sent": f"key={examples.PLAINTEXTS[0]}"}]}
+    words = ("--token", job.lease_token, "--result", json.dumps(result))
+    assert jobs("complete", job.pk, *words).code == 0
+    assert stored(job).result == {"file": "a", "sizes": [1, None, {"sent": "key=********"}]}
 
 
 @pytest.mark.parametrize("credentials", [examples.CREDENTIALS, CLIENT_FILE])

@@ -16,6 +16,7 @@ from channels_app.models import Channel
 from jobs_app import pipeline, worker
 from jobs_app.handlers import Final, Work, handles
 from jobs_app.models import Answer, VideoProcessingJob
+from jobs_app.states import LeaseLost
 from jobs_app.tests.working import (
     InOneProcess,
     queued,
@@ -94,6 +95,35 @@ class TestTheLease(InOneProcess):
         now = stored(job)
         assert (now.status, now.lease_token, now.error_message) == ("running", token, "")
         assert f"{job.pk}: too late" in caplog.text
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_the_result_of_a_late_worker_is_logged(
+        self, channel: Channel, told: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @handles("publish")
+        def publish(work: Work) -> dict[str, Any]:
+            VideoProcessingJob.objects.filter(pk=work.job.pk).update(lease_token=uuid4())
+            if told:
+                with pytest.raises(LeaseLost):
+                    until_told(work)
+            return {"youtube_video_id": "D-lhorsDlUQ", "with": examples.PLAINTEXTS[0]}
+
+        job = queued(channel, "publish")
+        work_once()
+        assert states(job) == ("running", "publishing")
+        result = '{"youtube_video_id": "D-lhorsDlUQ", "with": "********"}'
+        assert f"{job.pk}: too late; its result was {result}" in caplog.text
+
+    def test_what_the_video_s_own_way_refuses_is_kept(self, channel: Channel) -> None:
+        @handles("publish")
+        def publish(work: Work) -> dict[str, Any]:
+            Video.objects.get(pk=work.video.pk).move(Video.Status.NEEDS_REVIEW, by="op")
+            return {"youtube_video_id": "D-lhorsDlUQ"}
+
+        job = queued(channel, "publish")
+        work_once()
+        assert states(job) == ("failed", "needs_review")
+        assert '{"youtube_video_id": "D-lhorsDlUQ"}' in stored(job).error_message
 
     def test_a_video_that_went_its_own_way_ends_the_job(self, channel: Channel) -> None:
         @handles("download")

@@ -12,7 +12,7 @@ from jobs_app.handlers import LONGEST_WAIT
 from jobs_app.load import COUNTS, load
 from jobs_app.management import arguments
 from jobs_app.models import Answer, VideoProcessingJob
-from jobs_app.reports import as_reported
+from jobs_app.reports import as_reported, masked
 from jobs_app.states import JobKind, JobRefused, JobStatus, LeaseLost
 from settings_app.static_layers import valid_static_layers
 from videos_app import slots
@@ -158,7 +158,8 @@ class Command(SpeakingCommand):
             sys.exit(code)
 
     def do_complete(self, *, id: UUID, token: UUID | None, result: dict[str, Any]) -> None:
-        self.held(id, token).complete(result)
+        job = self.held(id, token)
+        job.complete(masked(result, job.video.channel))
         self.print_outcome(id)
 
     def do_fail(
