@@ -182,9 +182,9 @@ class VideoProcessingJob(BaseModel):
                 raise self.lost()
             if self.kind == JobKind.PUBLISH:
                 pipeline.check_youtube_video_id(self.video_id, result.get("youtube_video_id"))
-            done = {"progress": 100, "result": result, "error_message": "", **ENDED}
+            done = {"progress": 100, "result": result, **ENDED}
             self.take_over({"status": JobStatus.SUCCEEDED, **done})
-            self.cancel_requested_at = ended[0][0]
+            self.cancel_requested_at, self.error_message = ended[0]
             pipeline.succeed(self)
 
     def fail(self, error: str, *, retry_in: timedelta | None = None, final: bool = False) -> None:
@@ -218,7 +218,8 @@ class VideoProcessingJob(BaseModel):
             raise JobRefused(self._is_not("queued or running, so it cannot be cancelled"))
         if self.status == JobStatus.RUNNING:
             if not self.cancel_requested_at:
-                self.write(cancel_requested_at=Now())
+                asked = f"{by} asked to cancel it"
+                self.write(cancel_requested_at=Now(), error_message=asked)
             return
         self.end(JobStatus.CANCELLED, cancel_requested_at=Now())
         try:
@@ -235,14 +236,14 @@ class VideoProcessingJob(BaseModel):
         video = Video.objects.filter(jobs=self.pk).first()
         # One lock: two who retry two jobs of a video would wait for each other.
         last = video and pipeline.last_ended(video)
-        if last != self:
+        if video is None or last != self:
             if not self.lock(Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED])):
                 raise JobRefused(self._is_not("failed or cancelled, so it cannot be tried again"))
             raise JobRefused(
                 f'Job {self.pk} is not what "{self.video}" stopped at'
                 + (f": that is job {last.pk}." if last else ".")
             )
-        is_queued = pipeline.resume(self.video, by=by) is not None
+        is_queued = pipeline.resume(video, by=by) is not None
         self.refresh_from_db()
         return is_queued
 
@@ -316,9 +317,10 @@ class VideoProcessingJob(BaseModel):
                 self.end(JobStatus.FAILED, error_message=error)
                 pipeline.ask_a_person(self, f"its outcome is not known: {error}", by)
             elif self.cancel_requested_at:
-                self.end(JobStatus.CANCELLED, error_message=error)
+                asked = self.error_message
+                self.end(JobStatus.CANCELLED, error_message=f"{asked}; {error}")
                 pipeline.put_back(self, error, by)
-                pipeline.stop(self, by)
+                pipeline.stop(self, by, asked)
             elif last:
                 self.end(JobStatus.FAILED, error_message=error)
                 pipeline.fail(self, f"failed {tried}", by)

@@ -79,7 +79,7 @@ def succeed(job: "VideoProcessingJob") -> None:
         return
     if job.cancel_requested_at:
         job.video.refresh_from_db()
-        stop(job, by=job.who)
+        stop(job, job.who, job.error_message)
     else:
         queue_next(job.video_id, job.channel_id, stage.after, priority=job.priority)
 
@@ -100,9 +100,9 @@ def ask_a_person(job: "VideoProcessingJob", why: str, by: str) -> None:
     job.video.move(VideoStatus.NEEDS_REVIEW, by=by, why=why, job=job.pk)
 
 
-def stop(job: "VideoProcessingJob", by: str) -> None:
+def stop(job: "VideoProcessingJob", by: str, asked: str = "") -> None:
     """The video goes no further, and gives its slot back."""
-    why = f"its {job.kind} was cancelled"
+    why = f"its {job.kind} was cancelled" + (f": {asked}" if asked else "")
     job.video.move(VideoStatus.SKIPPED, by=by, why=why, job=job.pk, scheduled_for=None)
 
 

@@ -110,6 +110,21 @@ class TestWhatMayBeOut:
         assert stored(job).kind == {"downloading": "download", "transforming": "transform"}[status]
 
 
+@pytest.mark.parametrize("is_done", [True, False])
+def test_it_is_told_who_cancelled_what_ran(is_done: bool) -> None:
+    job = running("download")
+    job.cancel(by="alice")
+    job.cancel(by="bob")
+    if is_done:
+        job.complete({})
+    else:
+        job.fail("stopped")
+    found = stored(job)
+    assert "alice asked to cancel it" in found.error_message
+    last = found.video.processing_history[-1]
+    assert (last["to"], "alice" in last["why"]) == ("skipped", True)
+
+
 def test_who_does_not_qualify_gives_its_slot_back() -> None:
     channel = examples.channel(filters={"min_duration_seconds": 10})
     video = examples.video(channel=channel, scheduled_for=timezone.now() + DAY)

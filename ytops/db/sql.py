@@ -115,10 +115,11 @@ RETURNING attempts
 # A job that succeeds: an UPDATE with RETURNING, for whether it was to be cancelled.
 SUCCEED_JOB = """
 UPDATE video_processing_jobs
-SET status = 'succeeded', progress = 100, result = %(result)s{json}, error_message = '',
+SET status = 'succeeded', progress = 100, result = %(result)s{json},
+    error_message = CASE WHEN cancel_requested_at IS NULL THEN '' ELSE error_message END,
     finished_at = {end}, lease_token = NULL, lease_expires_at = NULL, updated_at = {now}
 WHERE id = %(id)s AND status = 'running' AND lease_token = %(token)s
-RETURNING cancel_requested_at
+RETURNING cancel_requested_at, error_message
 """
 
 # A new job, unless one of its video and kind is live: ON CONFLICT with RETURNING.
