@@ -16,4 +16,6 @@ def register(shown: Shown) -> Shown:
 
 
 def shown(channel: Channel) -> SafeString | str:
-    return _shown[0](channel) if _shown else "–"
+    """Of the stored row: the object of a refused save has what was typed."""
+    stored = Channel.objects.filter(pk=channel.pk).first()
+    return _shown[0](stored) if _shown and stored else "–"

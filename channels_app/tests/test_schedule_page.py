@@ -55,6 +55,16 @@ def test_after_a_save_they_are_those_of_the_new_schedule(page_of: Client) -> Non
     assert "JST" not in said
 
 
+def test_after_a_refused_save_they_are_those_of_the_stored_schedule(page_of: Client) -> None:
+    channel = examples.channel(schedule=DAILY)
+    edited = '{"timezone": "UTC", "slots": {"sun": ["04:44"]}}'
+    answer = post(page_of, channel, opened(page_of, channel), schedule=edited, name="")
+    said = words(answer.content.decode())
+    assert "This field is required." in said
+    assert "09:00 JST" in said
+    assert "04:44 UTC" not in said
+
+
 def test_a_new_channel_has_the_grid_and_no_instants_yet(page_of: Client) -> None:
     html = page_of.get(url(Channel, "add")).content.decode()
     assert 'data-day="mon"' in html
