@@ -3,17 +3,12 @@
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.widgets import AdminURLFieldWidget
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.db import IntegrityError, connection, models
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseNotAllowed,
-    HttpResponseRedirect,
-)
+from django.db import IntegrityError, OperationalError, connection, models, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
 
@@ -24,6 +19,8 @@ from ytops.admin.lists import MOST_COUNTED, BoundedChangeList, BoundedPaginator,
 
 M = TypeVar("M", bound=models.Model)
 LONGEST_KEPT = 500  # characters of a refused text
+# Of a deadlock with what is done by workers.
+NOT_DELETED = "Somebody else was working on it at that moment: nothing was deleted. Try again."
 
 
 def json_shown(field: models.Field[Any, Any]) -> Any:
@@ -33,6 +30,15 @@ def json_shown(field: models.Field[Any, Any]) -> Any:
         return "–" if value is None else json_block(value)
 
     return shown
+
+
+def delete_or_say(page: Any, request: HttpRequest, rows: models.QuerySet[Any]) -> Any:
+    """As Django's delete_selected, but what it logs is rolled back with what it deletes."""
+    try:
+        with transaction.atomic():
+            return delete_selected(page, request, rows)
+    except OperationalError:
+        return page.message_user(request, NOT_DELETED, messages.ERROR)
 
 
 class ModelAdmin(admin.ModelAdmin[M]):
@@ -73,6 +79,17 @@ class ModelAdmin(admin.ModelAdmin[M]):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         return deletion.summary(objs, request)
 
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except OperationalError:
+            if request.method != "POST":
+                raise
+            self.message_user(request, NOT_DELETED, messages.ERROR)
+            return HttpResponseRedirect(self.address(object_id))
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -104,6 +121,8 @@ class ModelAdmin(admin.ModelAdmin[M]):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """As Django's, and those that apps have registered."""
         found: dict[str, Any] = super().get_actions(request)
+        if "delete_selected" in found:
+            found["delete_selected"] = (delete_or_say, *found["delete_selected"][1:])
         if self.has_change_permission(request) and IS_POPUP_VAR not in request.GET:
             found |= actions.of_list(self.model)
         return found
@@ -117,18 +136,23 @@ class ModelAdmin(admin.ModelAdmin[M]):
     def url_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}"
 
+    def address(self, object_id: Any) -> str:
+        return reverse(f"admin:{self.url_name}_change", args=[object_id])
+
     def do(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         """An action with one object, from its page."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         obj, action = self.get_object(request, object_id), actions.find(self.model, name)
         if obj is None or action is None:
             raise Http404
         if not self.has_change_permission(request, obj):
             raise PermissionDenied
+        address = self.address(obj.pk)
+        if request.method != "POST":  # its session had ended: it comes from the login
+            said = "Nothing was done: press the button again."
+            self.message_user(request, said, messages.WARNING)
+            return HttpResponseRedirect(address)
         given = {action.takes: request.POST.get(action.takes, "")} if action.takes else {}
         done = actions.perform(self, request, action, [obj], *given.values())
-        address = reverse(f"admin:{self.url_name}_change", args=[obj.pk])
         kept = {name: text[:LONGEST_KEPT] for name, text in given.items() if not done}
         return HttpResponseRedirect(f"{address}?{urlencode(kept)}" if kept else address)
 

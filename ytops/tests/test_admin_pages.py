@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -23,7 +24,8 @@ from settings_app.models import SystemConfiguration
 from stats_app.models import ChannelStatistics, VideoStatistics
 from videos_app.models import Video
 from ytops.admin import lists
-from ytops.tests.admin_client import url
+from ytops.admin.base import ModelAdmin
+from ytops.tests.admin_client import said, url
 from ytops.tests.examples import one_of_each, video
 
 Count = Callable[[str], int]
@@ -42,11 +44,11 @@ LISTS: dict[type[Model], int] = {
 }
 # A video's page tells its story and why it waits, and has its jobs and statistics; a channel's
 # counts by state and draws, asks once for the settings of the system, once for the history of its
-# own, and once for what is taken.
+# own, once for what is stored and once for what is taken.
 PAGES: dict[type[Model], int] = {
     TransformationPreset: 3,
     Music: 3,
-    Channel: 23,
+    Channel: 24,
     Video: 12,
     VideoProcessingJob: 5,
     ChannelStatistics: 4,
@@ -298,6 +300,27 @@ def test_deleting_a_channel_counts_what_goes_with_it(page_of: Client) -> None:
     page_of.post(url(channel, "delete"), {"post": "yes"})
     assert not Video.objects.exists()
     assert not ChannelStatistics.objects.exists()
+
+
+def test_a_deletion_that_loses_a_deadlock_says_so_and_leaves_no_trace(
+    page_of: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = one_of_each()[Channel]
+
+    def lose(*args: Any) -> None:
+        Video.objects.all().delete()
+        raise OperationalError("deadlock detected")
+
+    monkeypatch.setattr(ModelAdmin, "delete_model", lose)
+    monkeypatch.setattr(ModelAdmin, "delete_queryset", lose)
+    data = {"action": "delete_selected", "_selected_action": [str(channel.pk)], "post": "yes"}
+    in_list = url(Channel, "changelist")
+    for address, back in ((url(channel, "delete"), url(channel, "change")), (in_list, in_list)):
+        answer = page_of.post(address, data)
+        assert (answer.status_code, answer.headers["Location"]) == (302, back)
+        assert said(answer)[-1].endswith("nothing was deleted. Try again.")
+        assert Video.objects.exists()
+        assert not LogEntry.objects.exists()
 
 
 def test_an_operator_may_delete_a_channel_with_its_statistics(client: Client, db: Any) -> None:
