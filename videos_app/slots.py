@@ -14,7 +14,7 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from channels_app.models import Channel
-from channels_app.schedule import Slot, next_slots, validate_schedule
+from channels_app.schedule import HORIZON, Slot, next_slots, validate_schedule
 from videos_app.conf import MIN_GAP_MINUTES, POSTS_PER_DAY
 from videos_app.models import Video
 from ytops.db.strict_json import validate_object
@@ -92,7 +92,7 @@ def upcoming(channel: Channel, now: datetime, count: int) -> Preview:
         if not count:
             break
     else:
-        why = why or _no_more(channel, shown, passed_over)
+        why = why or _no_more(channel, now, shown, passed_over)
     return Preview(
         zone=ZoneInfo(channel.schedule["timezone"]) if readable else None,
         posts_per_day=POSTS_PER_DAY.get(channel),
@@ -183,8 +183,10 @@ def _never(channel: Channel, now: datetime) -> str:
     return "" if POSTS_PER_DAY.get(channel) else f"publish.posts_per_day of {channel} is 0."
 
 
-def _no_more(channel: Channel, shown: list[Slot], passed_over: list[Slot]) -> str:
-    if last := channel.schedule.get("valid_until"):
+def _no_more(channel: Channel, now: datetime, shown: list[Slot], passed_over: list[Slot]) -> str:
+    horizon = (now + HORIZON).astimezone(ZoneInfo(channel.schedule["timezone"])).date()
+    last = channel.schedule.get("valid_until")
+    if last and last < horizon.isoformat():
         return (
             f"The schedule of {channel} has no {'other ' if shown else ''}free slot until {last}."
         )

@@ -120,6 +120,10 @@ class TestWhyNone:
                 "The schedule of Cooking has no free slot until 2026-11-03.",
             ),
             (
+                daily("18:00", valid_from="2028-01-01", valid_until="2029-12-31"),
+                "Cooking has no free slot within a year: the next one is passed over, ",
+            ),
+            (
                 daily("18:00", valid_from="2028-01-01"),
                 "Cooking has no free slot within a year: the next one is passed over, "
                 "before valid_from 2028-01-01.",
