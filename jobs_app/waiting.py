@@ -3,20 +3,24 @@
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from channels_app.filters import validate_filters
 from channels_app.models import Channel
-from jobs_app import conf
+from jobs_app import conf, pipeline
 from jobs_app.display import is_stuck, silence, span
 from jobs_app.models import VideoProcessingJob
 from jobs_app.states import JobKind, JobStatus
 from videos_app import slots
+from videos_app.conf import POSTS_PER_DAY
 from videos_app.life import RESTING, VideoStatus
 from videos_app.models import Video
 from ytops.admin.display import moment
 
 MOST_COUNTED = 100
+MOST_RUNNING = 1000  # the highest that a cap can be
 BEING = {
     JobKind.DOWNLOAD.value: "downloaded",
     JobKind.TRANSFORM.value: "transformed",
@@ -62,6 +66,11 @@ def _without_a_job(video: Video) -> str:
     needs_a_slot = video.status == VideoStatus.TRANSFORMED and not video.scheduled_for
     if needs_a_slot and (why := slots.why_none(channel, channel.now)):
         return f"waits for a slot: {why}"
+    if video.status == VideoStatus.SCRAPED:
+        try:
+            validate_filters(channel.filters)
+        except ValidationError as error:
+            return f"cannot be admitted: the filters of {channel} are wrong: {error.messages[0]}"
     return "waits to be admitted"
 
 
@@ -87,7 +96,7 @@ def _queued(job: VideoProcessingJob, video: Video, now: datetime) -> list[str]:
         reasons.append(_inactive(job.channel))
     if until := _until(job, video, now):
         reasons.append(until)
-    return reasons or [_at_a_cap(job) or _in_turn(job)]
+    return reasons or [_at_a_cap(job, now) or _in_turn(job)]
 
 
 def _inactive(channel: Channel) -> str:
@@ -103,25 +112,42 @@ def _until(job: VideoProcessingJob, video: Video, now: datetime) -> str:
         return f"waits for the next attempt ({tried}) at {moment(job.run_at)}: {job.error_message}"
     if job.run_at > now:
         return f"is not to be {BEING[job.kind]} before {moment(job.run_at)}"
-    if is_publication and not slot and (why := slots.why_none(job.channel, now)):
+    return _other_slot(job, slot, now) if is_publication else ""
+
+
+def _other_slot(job: VideoProcessingJob, slot: datetime | None, now: datetime) -> str:
+    """That the claim gives a due publication another slot, or finds none: as pipeline.put_off()."""
+    is_late = slot is not None and not job.attempts and slot < now - pipeline.LATEST
+    if slot and not is_late and POSTS_PER_DAY.get(job.channel):
+        return ""
+    if why := slots.why_none(job.channel, now):
         return f"waits for a slot: {why}"
-    return ""
+    if slot:
+        missed = slots.local_time(job.channel, slot)
+        return f"missed its slot {missed}: the claim gives it the next free one"
+    return "waits for a slot: it gets the next free one"
 
 
-def _at_a_cap(job: VideoProcessingJob) -> str:
+def _at_a_cap(job: VideoProcessingJob, now: datetime) -> str:
     most = conf.MAX_CONCURRENT.get()
     most_of_channel = conf.MAX_CONCURRENT_PER_CHANNEL.get(job.channel)
-    # As many rows as decide it; the caps are at most a thousand.
-    running = VideoProcessingJob.objects.running().order_by().values_list("channel_id", flat=True)
-    busy = list(running[:most])
-    if len(busy) >= most:
-        return f"the system is at its cap of {most} (jobs.max_concurrent)"
-    if busy.count(job.channel_id) >= most_of_channel:
-        return (
-            f"channel {job.channel} at its cap of {most_of_channel} "
-            "(jobs.max_concurrent_per_channel)"
+    rows = VideoProcessingJob.objects.running().order_by()
+    running = list(rows.values_list("channel_id", "lease_expires_at")[:MOST_RUNNING])
+    own = [pair for pair in running if pair[0] == job.channel_id]
+    if len(running) >= most:
+        holding, cap = running, f"the system is at its cap of {most} (jobs.max_concurrent)"
+    elif len(own) >= most_of_channel:
+        holding, cap = (
+            own,
+            (
+                f"channel {job.channel} at its cap of {most_of_channel} "
+                "(jobs.max_concurrent_per_channel)"
+            ),
         )
-    return ""
+    else:
+        return ""
+    silent = sum(expires is not None and expires < now for _, expires in holding)
+    return f"{cap}, {silent} of them silent" if silent else cap
 
 
 def _in_turn(job: VideoProcessingJob) -> str:

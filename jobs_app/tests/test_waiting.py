@@ -66,6 +66,14 @@ class TestWithoutAJob:
         video = examples.video(channel=examples.channel(schedule={}), status="transformed")
         assert why(video) == "waits for a slot: Cooking has no schedule."
 
+    def test_of_a_channel_whose_filters_are_wrong(self) -> None:
+        channel = examples.channel(filters={"min_views": -1})
+        assert why(examples.video(channel=channel)) == (
+            "cannot be admitted: the filters of Cooking are wrong: "
+            '"min_views" must be a whole number, 0 or more.'
+        )
+        assert why(examples.video(channel=channel, status="downloaded")) == "waits to be admitted"
+
     def test_in_the_middle_of_a_stage(self, channel: Channel) -> None:
         video = examples.video(channel=channel, status="downloading")
         examples.job(video, status="failed")
@@ -88,6 +96,37 @@ class TestQueued:
         video = examples.video(channel=examples.channel(schedule={}), status="transformed")
         queued(video, kind="publish")
         assert why(video) == "waits for a slot: Cooking has no schedule."
+
+    def test_for_another_slot_than_the_one_that_was_taken_away(self, channel: Channel) -> None:
+        video = examples.video(channel=channel, status="transformed")
+        job = queued(video, kind="publish")
+        assert why(video) == "waits for a slot: it gets the next free one"
+        assert VideoProcessingJob.objects.claim(worker="bench-01") == []
+        job.refresh_from_db()
+        assert job.run_at > timezone.now()
+
+    def test_for_another_slot_than_the_one_that_it_missed(self, channel: Channel) -> None:
+        missed = datetime(2026, 1, 6, 17, tzinfo=UTC)
+        video = examples.video(channel=channel, status="transformed", scheduled_for=missed)
+        job = queued(video, kind="publish", run_at=missed)
+        assert why(video) == (
+            "missed its slot Tue 6 Jan 2026, 18:00 Europe/Berlin: "
+            "the claim gives it the next free one"
+        )
+        VideoProcessingJob.objects.update(attempts=1)
+        assert why(video) == "waits for a worker: it is the next of its channel"
+        VideoProcessingJob.objects.update(attempts=0)
+        assert VideoProcessingJob.objects.claim(worker="bench-01") == []
+        job.refresh_from_db()
+        assert job.run_at > timezone.now()
+
+    def test_for_its_slot_of_just_now(self, channel: Channel) -> None:
+        just_now = timezone.now() - timedelta(minutes=59)
+        video = examples.video(channel=channel, status="transformed", scheduled_for=just_now)
+        queued(video, kind="publish", run_at=just_now)
+        assert why(video) == "waits for a worker: it is the next of its channel"
+        channel.save_fields(settings={"publish.posts_per_day": 0})
+        assert why(video) == "waits for a slot: publish.posts_per_day of Cooking is 0."
 
     def test_for_its_next_attempt(self, video: Video) -> None:
         queued(video, run_at=SLOT, attempts=2, error_message="no disk")
@@ -118,6 +157,20 @@ class TestQueued:
         assert "waits for a worker" in why(video)
         examples.job(examples.video(), status="running")
         assert why(video) == "the system is at its cap of 1 (jobs.max_concurrent)"
+
+    def test_for_a_cap_that_silent_workers_hold(self, video: Video) -> None:
+        queued(video)
+        over = {"status": "running", "lease_expires_at": timezone.now() - HOUR}
+        examples.job(examples.video(channel=video.channel), **over)
+        examples.job(examples.video(channel=video.channel), status="running")
+        for _ in range(2):
+            examples.job(examples.video(), **over)
+        said = "the system is at its cap of 4 (jobs.max_concurrent), 3 of them silent"
+        assert why(video) == said
+        configure("jobs.max_concurrent", 9)
+        assert why(video) == (
+            "channel Cooking at its cap of 2 (jobs.max_concurrent_per_channel), 1 of them silent"
+        )
 
     def test_for_a_worker(self, video: Video) -> None:
         job = queued(video)
