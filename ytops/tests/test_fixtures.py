@@ -16,6 +16,7 @@ from django.db.models import F
 
 from channels_app.filters import refusal
 from channels_app.models import Channel, ChannelQuerySet, Music, TransformationPreset
+from jobs_app.conf import MAX_CONCURRENT
 from jobs_app.models import VideoProcessingJob
 from settings_app.models import SystemConfiguration
 from stats_app.models import ChannelStatistics, VideoStatistics
@@ -188,6 +189,7 @@ def running_jobs_are_those_of_the_videos_in_work() -> None:
     assert not running.filter(lease_expires_at=None).exists()
     assert not running.filter(worker="").exists()
     assert not running.filter(channel__is_active=False).exists()
+    assert running.count() <= MAX_CONCURRENT.default
     assert max(Counter(running.values_list("channel_id", flat=True)).values()) == 1
 
 
