@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from uuid import UUID
 
 from django.db import DatabaseError, OperationalError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from channels_app.models import Channel
 from jobs_app import pipeline
@@ -16,6 +17,7 @@ from videos_app.life import VideoStatus
 from videos_app.models import Video
 
 PAGE = 500
+WITHOUT_SLOT = Q(status=VideoStatus.TRANSFORMED, scheduled_for=None)
 
 
 @dataclass
@@ -37,14 +39,27 @@ class Admission:
             yield channel, self.without_slot[channel.pk], why
 
 
-def admit_all(videos: QuerySet[Video], *, by: str) -> Admission:
+def admit_resting(*, by: str) -> Admission:
+    """Admit what can go on now, PAGE videos at most: every worker does it each minute.
+
+    Not what is scraped: whether that qualifies, `manage.py admit` asks. Nor what waits for a slot
+    of a channel that has none, so that it costs the same however many of them wait.
+    """
+    resting = pipeline.waiting().exclude(status=VideoStatus.SCRAPED)
+    of_it = Video.objects.filter(WITHOUT_SLOT, channel=OuterRef("pk"))
+    asked = Channel.objects.filter(Exists(of_it), is_active=True)
+    full = [channel.pk for channel in asked if slots.why_none(channel)]
+    return admit_all(resting.exclude(WITHOUT_SLOT, channel__in=full), by=by, most=PAGE)
+
+
+def admit_all(videos: QuerySet[Video], *, by: str, most: int | None = None) -> Admission:
     """Admit each of these videos that waits, the oldest first, in a transaction of its own.
 
     What another process admits at the same time is counted there. What one channel lacks, right
     filters or a free slot, is asked once.
     """
     done = Admission()
-    for video in in_pages(videos):
+    for video in islice(in_pages(videos), most):
         channel = video.channel_id
         needs_slot = video.status == VideoStatus.TRANSFORMED and video.scheduled_for is None
         if video.status == VideoStatus.SCRAPED and channel in done.refused:

@@ -1,6 +1,7 @@
 """Keeps the lease of a job while its handler works."""
 
 import logging
+from random import uniform
 from threading import Event, Thread
 from time import monotonic
 
@@ -14,14 +15,16 @@ from jobs_app.states import LeaseLost
 # In seconds.
 PROGRESS_AFTER = 5.0  # how old what the queue knows may be before progress is worth a word
 NEXT_TRY = 2.0  # after the database did not answer
+# Between two looks for silent workers; random, so that those of one start do not look together.
+ROUND = (50.0, 70.0)
 
 logger = logging.getLogger("jobs_app.worker")
 
 
 class Heartbeat(Thread):
-    """A thread with a database connection of its own. It asks three times a lease, and sooner
-    when the handler has progress to tell; a database that is away for less than a lease does not
-    end it.
+    """A thread with a database connection of its own. It asks three times a lease, at least once a
+    minute, and sooner when the handler has progress to tell; a database that is away for less than
+    a lease does not end it. Each minute it also takes back what silent workers have.
     """
 
     def __init__(self, job: VideoProcessingJob) -> None:
@@ -30,6 +33,7 @@ class Heartbeat(Thread):
         self._job = VideoProcessingJob(pk=job.pk, lease_token=job.lease_token)
         self._percent: int | None = None
         self._beaten_at = monotonic()
+        self._next_rescue = monotonic() + uniform(*ROUND)  # noqa: S311
         self._wake, self._ended, self._away = Event(), Event(), False
 
     def report(self, percent: int) -> None:
@@ -45,11 +49,14 @@ class Heartbeat(Thread):
     def run(self) -> None:
         try:
             while self.answer is not Answer.LOST:
-                self._wake.wait(NEXT_TRY if self._away else conf.LEASE_SECONDS.get() / 3)
+                regular = min(conf.LEASE_SECONDS.get() / 3, ROUND[0])
+                self._wake.wait(NEXT_TRY if self._away else regular)
                 self._wake.clear()
                 if self._ended.is_set():
                     break
                 self._beat()
+                if not self._away and monotonic() >= self._next_rescue:
+                    self._rescue()
         finally:
             connection.close()
 
@@ -68,6 +75,15 @@ class Heartbeat(Thread):
         self._away = False
         if self.answer is not before:
             logger.warning("%s: the heartbeat says: %s", self._job.pk, self.answer)
+
+    def _rescue(self) -> None:
+        """Long work keeps the worker from its rounds, and maybe every other one too."""
+        self._next_rescue = monotonic() + uniform(*ROUND)  # noqa: S311
+        try:
+            rescue()
+        except Exception as error:  # the lease is kept all the same
+            connection.close()
+            logger.warning("no rescue: %s", " ".join(str(error).split()))
 
     def end(self) -> None:
         self._ended.set()

@@ -25,21 +25,18 @@ from django.db import (
 )
 
 from channels_app.models import Channel
-from jobs_app import pipeline
-from jobs_app.admission import admit_all
+from jobs_app.admission import admit_resting
 from jobs_app.briefing import fetched
 from jobs_app.handlers import Cancelled, Final, RetryLater, Work, registered
-from jobs_app.heartbeat import Heartbeat, rescue
+from jobs_app.heartbeat import ROUND, Heartbeat, rescue
 from jobs_app.models import Answer, VideoProcessingJob
 from jobs_app.reports import LONGEST, as_reported, masked, without_secrets
 from jobs_app.states import JobKind, LeaseLost
 from settings_app import snapshot
-from videos_app.life import VideoStatus
 from ytops.db import strict_json
 
 # In seconds. Random, so that workers that were started together do not ask together.
 POLL = (2.0, 4.0)
-ROUND = (50.0, 70.0)
 NEXT_TRY = (1.0, 3.0)  # after the database did not answer
 AWAY = (OperationalError, InterfaceError)
 MOST_TRIES = 3  # to say what the database refuses
@@ -96,13 +93,9 @@ class Worker:
         return next(iter(fetched(claimed)), None)
 
     def _look_round(self) -> None:
-        """Take back what silent workers have, and queue what rests without a job.
-
-        Not what is scraped: whether that qualifies, `manage.py admit` asks.
-        """
+        """Take back what silent workers have, and queue what rests without a job."""
         rescue()
-        resting = pipeline.waiting().exclude(status=VideoStatus.SCRAPED)
-        done = admit_all(resting, by=f"worker {self.name}")
+        done = admit_resting(by=f"worker {self.name}")
         if done.queued:
             logger.info("queued the next jobs of %s videos that rested without one", done.queued)
         for pk, error in done.errors.items():

@@ -6,14 +6,16 @@ import time
 from datetime import timedelta
 from threading import Timer
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, OperationalError
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from channels_app.models import Channel
-from jobs_app import pipeline, worker
+from jobs_app import admission, heartbeat, pipeline, worker
 from jobs_app.handlers import Final, Work, handles
 from jobs_app.models import Answer, VideoProcessingJob
 from jobs_app.states import LeaseLost
@@ -53,7 +55,7 @@ class TestTheLease(InOneProcess):
         job = queued(channel)
         work_once()
         assert states(job) == ("cancelled", "skipped")
-        assert stored(job).error_message == "cancelled by an operator"
+        assert stored(job).error_message == "op asked to cancel it; cancelled by an operator"
 
     def test_a_cancelled_publication_is_in_doubt(self, channel: Channel) -> None:
         @handles("publish")
@@ -329,6 +331,61 @@ class TestSignals(InOneProcess):
 
 
 class TestARound(InOneProcess):
+    def test_while_a_handler_works_what_others_left_is_taken_back(
+        self, channel: Channel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(heartbeat, "ROUND", (0.0, 0.0))
+        left = examples.job(examples.video(channel=channel, status="downloading"), status="running")
+
+        @handles("publish")
+        def publish(work: Work) -> None:
+            left.write(lease_expires_at=Now() - timedelta(seconds=1))
+            deadline = time.monotonic() + 20
+            while stored(left).status == "running" and time.monotonic() < deadline:
+                time.sleep(0.01)
+            raise Final("seen")
+
+        job = queued(channel, "publish")
+        work_once()
+        assert states(left) == ("queued", "scraped")
+        assert states(job) == ("failed", "failed")
+
+    def test_a_rescue_that_fails_does_not_end_the_heartbeat(
+        self, channel: Channel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(heartbeat, "ROUND", (0.0, 0.0))
+        monkeypatch.setattr(heartbeat, "rescue", Mock(side_effect=OperationalError("locked")))
+
+        @handles("download")
+        def download(work: Work) -> None:
+            deadline = time.monotonic() + 20
+            while "no rescue: locked" not in caplog.text and time.monotonic() < deadline:
+                time.sleep(0.01)
+            stored(work.job).cancel(by="op")
+            until_told(work)
+
+        job = queued(channel)
+        work_once()
+        assert states(job) == ("cancelled", "skipped")
+
+    def test_what_waits_for_a_slot_of_a_full_channel_is_not_gone_through(
+        self, channel: Channel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = Mock(wraps=pipeline.admit)
+        monkeypatch.setattr(pipeline, "admit", asked)
+        monkeypatch.setattr(admission, "PAGE", 2)
+        monday = {"timezone": "UTC", "slots": {"mon": ["09:30"]}}
+        has_slots = examples.channel(name="Baking", schedule=monday)
+        for owner, status in ((channel, "transformed"), (channel, "downloaded")):
+            for _ in range(3):
+                examples.video(channel=owner, status=status)
+        at = timezone.now() + timedelta(days=1)
+        examples.video(channel=channel, status="transformed", scheduled_for=at)
+        examples.video(channel=has_slots, status="transformed")
+        rounds = [admission.admit_resting(by="w1").queued for _ in range(4)]
+        assert rounds == [2, 2, 1, 0]
+        assert asked.call_count == 5
+
     def test_it_takes_back_what_others_left_and_queues_what_rests(self, channel: Channel) -> None:
         left = examples.job(examples.video(channel=channel, status="downloading"), status="running")
         left.write(lease_expires_at=Now() - timedelta(seconds=1))
