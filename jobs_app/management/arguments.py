@@ -51,6 +51,11 @@ def name(text: str) -> str:
     return text
 
 
+def json_object_or_dash(text: str) -> dict[str, Any] | None:
+    """None for “-”: it stands on standard input."""
+    return None if text == "-" else json_object(text)
+
+
 def json_object(text: str) -> dict[str, Any]:
     try:
         value = strict_json.parse(text)

@@ -105,6 +105,21 @@ class TestCompleteAndFail:
         done = jobs(*words, "--result", '{"youtube_video_id": "D-lhorsDlUQ"}')
         assert done.out.endswith("is succeeded. Its video is published.")
 
+    @pytest.mark.parametrize("also_token", [True, False])
+    def test_the_result_may_come_on_standard_input(
+        self, claimed: VideoProcessingJob, also_token: bool
+    ) -> None:
+        token = claimed.lease_token
+        words = ("complete", claimed.pk, "--token", "-" if also_token else token, "--result", "-")
+        head = f"{token}\n" if also_token else ""
+        for wrong, expected in (("", "line 1"), ("[]", "Expected an object"), ("-", "line 1")):
+            said = refusal(*words, stdin=head + wrong, code=2)
+            assert "Standard input" in said
+            assert expected in said
+        assert is_as_it_was(claimed)
+        assert jobs(*words, stdin=head + '{\n"file": "a.mp4"}\n').code == 0
+        assert stored(claimed).result == {"file": "a.mp4"}
+
     def test_what_the_database_refuses_is_one_line(
         self, claimed: VideoProcessingJob, monkeypatch: pytest.MonkeyPatch
     ) -> None:

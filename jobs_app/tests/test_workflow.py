@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs_app.models import VideoProcessingJob
@@ -93,7 +94,10 @@ def wait_until(condition: Callable[[], object], process: "subprocess.Popen[str]"
 
 
 def test_work_that_is_done(begin: Begin, job: VideoProcessingJob, tmp_path: Path) -> None:
-    transform = """grep -q '"title": "A pie"' "$1" && echo '{"file": "a.mp4"}' > "$2" """
+    left = examples.job(examples.video(status="downloading"), status="running")
+    left.write(lease_expires_at=Now() - timedelta(seconds=1))
+    result = """printf '{"text": "%0200000d"}' 0 | tr 0 x > "$2" """
+    transform = f"""grep -q '"title": "A pie"' "$1" && {result}"""
     process = begin(transform)
     wait_until(lambda: stored(job).github_workflow_run_id, process)
     token = str(stored(job).lease_token)
@@ -101,7 +105,9 @@ def test_work_that_is_done(begin: Begin, job: VideoProcessingJob, tmp_path: Path
     ended = finish(process)
     now = stored(job)
     assert (now.status, now.video.status) == ("succeeded", "transformed"), ended
-    assert (now.result, now.worker) == ({"file": "a.mp4"}, f"github-{RUN_ID}")
+    assert now.result == {"text": "x" * 200_000}  # more than a command line takes
+    assert now.worker == f"github-{RUN_ID}"
+    assert stored(left).status == "queued"
     assert now.github_workflow_run_id == int(RUN_ID)
     assert ended.returncode == 0
     assert token not in ended.stdout + ended.stderr
@@ -136,4 +142,5 @@ if PROVE:
 
     def test_nothing_to_do(begin: Begin, shared: None) -> None:
         ended = finish(begin("exit 7"))
-        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Nothing to do.\n", "")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == "0 rescued.\nNothing to do.\n"

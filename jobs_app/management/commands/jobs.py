@@ -1,4 +1,5 @@
 import sys
+from argparse import ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -80,9 +81,10 @@ class Command(SpeakingCommand):
         done.add_argument(
             "--result",
             metavar="JSON",
-            type=arguments.json_object,
+            type=arguments.json_object_or_dash,
             default={},
-            help='An object; a publication\'s has "youtube_video_id".',
+            help='An object; a publication\'s has "youtube_video_id". One that is too long for a '
+            "command line: give “-”, and it on standard input, after the token if that is there.",
         )
         fail = action(
             "fail",
@@ -157,7 +159,9 @@ class Command(SpeakingCommand):
         if code := EXIT_CODES[answer]:
             sys.exit(code)
 
-    def do_complete(self, *, id: UUID, token: UUID | None, result: dict[str, Any]) -> None:
+    def do_complete(self, *, id: UUID, token: UUID | None, result: dict[str, Any] | None) -> None:
+        token = token or self.token_of_stdin()
+        result = self.result_of_stdin() if result is None else result
         job = self.held(id, token)
         job.complete(masked(result, job.video.channel))
         self.print_outcome(id)
@@ -181,6 +185,12 @@ class Command(SpeakingCommand):
                 "Standard input has no token: expected it as `jobs claim` printed it.",
                 returncode=USAGE,
             ) from None
+
+    def result_of_stdin(self) -> dict[str, Any]:
+        try:
+            return arguments.json_object(sys.stdin.read())
+        except (AttributeError, ValueError, ArgumentTypeError) as error:  # closed, or no text
+            raise CommandError(f"Standard input: {error}", returncode=USAGE) from None
 
     # --- what operators say ---
 
