@@ -30,6 +30,13 @@ class JobForm(EditForm):
             )
         return cleaned
 
+    def clean_max_attempts(self) -> int:
+        most, tried = int(self.cleaned_data["max_attempts"]), self.instance.attempts
+        if "max_attempts" in self.changed_data and most <= tried:
+            times = "once" if tried == 1 else f"{tried} times"
+            raise ValidationError(f"It has been tried {times}: at least {tried + 1}.")
+        return most
+
 
 class RunningFilter(admin.SimpleListFilter):
     title = parameter_name = "running"

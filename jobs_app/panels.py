@@ -13,6 +13,7 @@ from jobs_app.waiting import why_waiting
 from settings_app.display import origin
 from settings_app.layers import explain_all
 from settings_app.models import ConfigurationChange, SystemConfiguration
+from videos_app.life import VideoStatus
 from videos_app.models import Video
 from ytops.admin.display import timeline
 from ytops.admin.lists import shown_count
@@ -62,7 +63,7 @@ def now(request: HttpRequest, video: Video) -> dict[str, Any]:
 )
 def review(request: HttpRequest, video: Video) -> dict[str, Any] | None:
     """What was typed and refused is in the address, so that a reload repeats nothing."""
-    if video.status != Video.Status.NEEDS_REVIEW:
+    if video.status != Video.Status.NEEDS_REVIEW or not may_be_out(video):
         return None
     typed, errors = request.GET.get("youtube"), []
     if typed is not None:
@@ -71,6 +72,23 @@ def review(request: HttpRequest, video: Video) -> dict[str, Any] | None:
         except ValidationError as error:
             errors = error.messages
     return {"video": video, "typed": typed or "", "errors": errors}
+
+
+def may_be_out(video: Video) -> bool:
+    """Also if its history does not tell: it may have come in as it is, from another system."""
+    history = video.processing_history if isinstance(video.processing_history, list) else []
+    moves = [entry for entry in history if isinstance(entry, dict)]
+    passed = [move.get(end) for move in moves for end in ("from", "to")]
+    return not moves or VideoStatus.PUBLISHING in passed
+
+
+@object_panel(
+    Video, "Waits for a person", "jobs_app/unpublished.html", "videos_app.change_video", top=True
+)
+def unpublished(request: HttpRequest, video: Video) -> dict[str, Any] | None:
+    """A review of what has never begun to be published: it cannot be out."""
+    waits = video.status == Video.Status.NEEDS_REVIEW and not may_be_out(video)
+    return {"video": video} if waits else None
 
 
 @object_panel(Video, "Its story", "jobs_app/story.html", VIEW_VIDEO)

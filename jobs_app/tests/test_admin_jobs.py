@@ -17,14 +17,11 @@ from videos_app.models import Video
 from ytops.admin.actions import ActionRefused
 from ytops.tests import examples
 from ytops.tests.admin_client import in_list, inputs, opened, page, post, press, said, url, words
+from ytops.tests.examples import due
 
 Job = VideoProcessingJob
 LIST = url(Job, "changelist")
 HOSTILE = "<script>alert(1)</script>"
-
-
-def due(video: Video) -> VideoProcessingJob:
-    return examples.job(video, run_at=timezone.now() - timedelta(minutes=1))
 
 
 @pytest.fixture
@@ -122,6 +119,16 @@ class TestEditing:
         job.refresh_from_db()
         assert (job.priority, job.run_at.year, job.max_attempts) == (7, 2999, 9)
 
+    def test_as_many_attempts_as_were_made_are_refused(self, video: Video, page_of: Client) -> None:
+        job = examples.job(video, attempts=3)
+        refused = post(page_of, job, opened(page_of, job), max_attempts="3")
+        assert "It has been tried 3 times: at least 4." in words(refused.content.decode())
+        assert post(page_of, job, opened(page_of, job), max_attempts="4").status_code == 302
+        job.refresh_from_db()
+        assert job.max_attempts == 4
+        Job.objects.update(max_attempts=3)  # by other hands
+        assert post(page_of, job, opened(page_of, job), priority="7").status_code == 302
+
     @pytest.mark.parametrize("status", ["running", "succeeded", "failed", "cancelled"])
     def test_another_has_nothing_to_save(self, video: Video, page_of: Client, status: str) -> None:
         job = examples.job(video, status=status)
@@ -216,7 +223,9 @@ class TestActions:
     ) -> None:
         job = due(video)
         address = url(job, "change").replace("change/", "do/cancel/")
-        assert page_of.get(address).status_code == 405
+        answer = page_of.get(address)  # as after a login
+        assert (answer.status_code, answer.headers["Location"]) == (302, url(job, "change"))
+        assert said(answer) == ["Nothing was done: press the button again."]
         assert press(page_of, job, "no-such").status_code == 404
         strict = Client(enforce_csrf_checks=True)
         strict.force_login(operator)

@@ -1,5 +1,6 @@
 """A video's page: its story, what an operator does with it, and the review of a publication."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,15 +18,12 @@ from settings_app.models import SystemConfiguration, Through
 from settings_app.tests.threads import at_once
 from videos_app.models import Video
 from ytops.tests import examples
-from ytops.tests.admin_client import in_list, opened, page, post, press, said, url
+from ytops.tests.admin_client import in_list, opened, page, post, press, said, url, words
+from ytops.tests.examples import due
 
 ID = "D-lhorsDlUQ"
 OTHER_ID = "aaaaaaaaaa1"
 HOSTILE = '"><script>alert(1)</script>'
-
-
-def due(video: Video) -> VideoProcessingJob:
-    return examples.job(video, run_at=timezone.now() - timedelta(minutes=1))
 
 
 @pytest.fixture
@@ -135,7 +133,43 @@ class TestItsSlot:
         assert (video.title, video.scheduled_for) == ("Renamed", None)
 
 
+REVIEW = ["It is out, as this video", "It is not: queue it again"]
+
+
+def buttons(html: str) -> list[str]:
+    return re.findall(r"<button[^>]*>([^<]+)</button>", html.partition('id="content"')[2])
+
+
 class TestActions:
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            ("scraped", ["Admit"]),
+            ("downloading", ["Retry"]),
+            ("downloaded", ["Admit"]),
+            ("transforming", ["Retry"]),
+            ("transformed", ["Admit"]),
+            ("publishing", ["Retry"]),
+            ("published", []),
+            ("failed", ["Retry"]),
+            ("skipped", ["Retry"]),
+            ("needs_review", REVIEW),  # nothing tells that it is not out
+        ],
+    )
+    def test_the_buttons_of_a_video_without_a_job(
+        self, page_of: Client, status: str, expected: list[str]
+    ) -> None:
+        video = examples.video(status=status)
+        assert buttons(page_of.get(url(video, "change")).content.decode()) == expected
+
+    def test_the_buttons_of_one_in_doubt_and_of_one_with_a_job(
+        self, doubtful: Video, video: Video, member: Any
+    ) -> None:
+        operators = member("Operators")
+        assert buttons(operators.get(url(doubtful, "change")).content.decode()) == REVIEW
+        due(video)
+        assert buttons(operators.get(url(video, "change")).content.decode()) == []
+
     def test_one_is_admitted(self, video: Video, page_of: Client) -> None:
         assert ">Admit</button>" in page_of.get(url(video, "change")).content.decode()
         assert said(press(page_of, video, "admit")) == ["1 video: 1 queued."]
@@ -267,7 +301,20 @@ class TestTheReview:
         assert "Is it on YouTube?" not in page(viewer, url(doubtful, "change"))
         for name in ("confirm", "queue_again"):
             assert press(viewer, doubtful, name, youtube=ID).status_code == 403
-        assert ">Retry<" not in page(member("Operators"), url(doubtful, "change"))
+
+    def test_of_what_was_never_publishing_only_to_queue_it_again_is_offered(
+        self, video: Video, page_of: Client
+    ) -> None:
+        job = due(video)
+        job.review(by="operator")
+        html = page_of.get(url(video, "change")).content.decode()
+        assert "Is it on YouTube?" not in html
+        assert "before its publication began, so it is not on YouTube" in words(html)
+        assert buttons(html) == ["Queue it again"]
+        assert said(press(page_of, video, "queue_again")) == ["1 video: 1 queued."]
+        video.refresh_from_db()
+        job.refresh_from_db()
+        assert (video.status, job.status) == ("scraped", "queued")
 
     def test_a_failed_one_is_not_queued_again_as_if_it_had_been_in_review(
         self, page_of: Client

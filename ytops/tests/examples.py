@@ -42,6 +42,11 @@ def job(video: Video, **values: Any) -> VideoProcessingJob:
     return VideoProcessingJob.objects.create(video=video, **{"kind": "download", **values})
 
 
+def due(video: Video) -> VideoProcessingJob:
+    """A job that a worker gets at its next claim."""
+    return job(video, run_at=timezone.now() - timedelta(minutes=1))
+
+
 def one_of_each(number: int = 0) -> dict[type[Model], Any]:
     """A row of every table, all of one channel."""
     preset = TransformationPreset.objects.create(name=f"Short {number}")
