@@ -78,6 +78,12 @@ class Worker:
                         raise
                     self._wait_for_the_database(error)
                     continue
+                except DatabaseError as error:  # such as a slot that another took in that moment
+                    if once:
+                        raise
+                    logger.error("no job could be claimed: %s", described(error))
+                    self._pause(*NEXT_TRY)
+                    continue
                 if job is not None:
                     self._work_on(job)
                 if once:

@@ -1,11 +1,12 @@
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import DataError, IntegrityError
 
 from jobs_app import handlers
 from jobs_app.management import arguments
 from jobs_app.states import JobKind
-from jobs_app.worker import Worker
+from jobs_app.worker import Worker, described
 from settings_app.static_layers import valid_static_layers
 from ytops.startup import STARTUP
 
@@ -44,6 +45,9 @@ class Command(BaseCommand):
                 "jobs_app.demo."
             )
         worker = Worker(arguments.host_and_pid(), kind or sorted(known))
-        worker.run(once=once)
+        try:
+            worker.run(once=once)
+        except (DataError, IntegrityError) as error:
+            raise CommandError(f"No job could be claimed: {described(error)}") from None
         if worker.hurried:
             raise CommandError("Stopped by a second signal.")
