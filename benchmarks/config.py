@@ -5,10 +5,7 @@ reader has its turn. Trust the ratios: nanoseconds are those of this machine on 
 """
 
 import os
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from statistics import median
 from threading import Thread
 from time import perf_counter, thread_time
@@ -19,7 +16,7 @@ import django
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
 
-from ytops.tests import postgres
+from benchmarks.both import on_both
 
 ROUNDS = 21
 SETTINGS, CHANNELS = 200, 10_000
@@ -262,23 +259,7 @@ def measure() -> None:
     print("\n".join(gates), flush=True)
 
 
-def main() -> None:
-    given = {name: value for name, value in os.environ.items() if not name.startswith("YTOPS_")}
-    with tempfile.TemporaryDirectory(prefix="ytops-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own where we are root
-        with postgres.server(folder / "postgresql") as url:
-            for database in (f"sqlite:///{folder}/bench.sqlite3", url):
-                own = {
-                    "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-                    "ENV_FILE": os.devnull,
-                    "SECRET_KEY": "for-benchmarks-only-0123456789abcdefghijklmnopqrstuvwxyz",
-                    "FERNET_KEYS": "for-benchmarks-only-0123456789abcdefghijklmnopqrstuvwxyz",
-                    "DATABASE_URL": database,
-                }
-                command = [sys.executable, "-m", "benchmarks.config", "measure"]
-                subprocess.run(command, env=given | own, check=True)
-
-
 if __name__ == "__main__":
-    measure() if sys.argv[1:] == ["measure"] else main()
+    measure() if sys.argv[1:] == ["measure"] else on_both(
+        "benchmarks.config", "benchmarks.settings"
+    )

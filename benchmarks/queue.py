@@ -11,11 +11,8 @@ finishes it, without caps.
 
 import multiprocessing
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -24,8 +21,8 @@ from uuid import uuid4
 import django
 from django.db import connection
 
+from benchmarks.both import on_both
 from benchmarks.rows import fill, make_channels
-from ytops.tests import postgres
 
 WORKERS, ROUNDS, JOBS = 4, 5, 1500
 SMALL, LARGE, CLAIMS = 10_000, 1_000_000, 300
@@ -296,23 +293,7 @@ def measure() -> None:
     throughput()
 
 
-def main() -> None:
-    given = {name: value for name, value in os.environ.items() if not name.startswith("YTOPS_")}
-    with tempfile.TemporaryDirectory(prefix="ytops-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own where we are root
-        with postgres.server(folder / "postgresql", durable=True) as url:
-            for database in (f"sqlite:///{folder}/bench.sqlite3", url):
-                own = {
-                    "DJANGO_SETTINGS_MODULE": "ytops.settings",
-                    "ENV_FILE": os.devnull,
-                    "SECRET_KEY": "for-benchmarks-only-0123456789abcdefghijklmnopqrstuvwxyz",
-                    "FERNET_KEYS": "for-benchmarks-only-0123456789abcdefghijklmnopqrstuvwxyz",
-                    "DATABASE_URL": database,
-                }
-                command = [sys.executable, "-m", "benchmarks.queue", "measure"]
-                subprocess.run(command, env=given | own, check=True)
-
-
 if __name__ == "__main__":
-    measure() if sys.argv[1:] == ["measure"] else main()
+    measure() if sys.argv[1:] == ["measure"] else on_both(
+        "benchmarks.queue", "ytops.settings", durable=True
+    )
