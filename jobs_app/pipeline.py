@@ -208,7 +208,9 @@ def deny(video: Video, *, by: str) -> "VideoProcessingJob | None":
     job = last_ended(video)
     video.refresh_from_db()
     refuse_unless_in_review(video)
-    return _go_on(video, job, by=by, why="is not on YouTube")
+    may_be_out = video.rests_at == VideoStatus.TRANSFORMED
+    why = "is not on YouTube" if may_be_out else "queued again after a review"
+    return _go_on(video, job, by=by, why=why)
 
 
 def refuse_unless_in_review(video: Video) -> None:
