@@ -192,7 +192,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(JSON, st.text(), JSON)
 def test_whatever_a_row_holds_qualifies_or_is_refused_and_breaks_nothing(
     filters: Any, title: str, metadata: Any
@@ -202,7 +202,7 @@ def test_whatever_a_row_holds_qualifies_or_is_refused_and_breaks_nothing(
         assert told
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_video_qualifies_exactly_if_each_number_is_within_its_limit(data: st.DataObject) -> None:
     small = st.integers(0, 20)

@@ -1,6 +1,7 @@
 """The week grid of a schedule, in a real browser."""
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,9 @@ SCHEDULE = {
     "jitter_minutes": 5,
     "blackout_days": ["2026-12-24"],
 }
+
+
+takes_long = pytest.mark.skipif(os.environ.get("YTOPS_PROVE") != "1", reason="make prove runs it")
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,7 @@ def test_times_and_days_are_added_changed_and_removed(page: Page) -> None:
     expect(page.locator("#change-history")).to_contain_text("No fields changed.")
 
 
+@takes_long
 def test_a_mistake_is_said_beside_the_grid_and_what_was_typed_is_in_it(page: Page) -> None:
     page.get_by_label("Jitter, minutes").fill("many")
     day(page, "Tuesday").get_by_role("textbox").fill("25:00")
@@ -127,6 +132,7 @@ UNSHOWN = {
 }
 
 
+@takes_long
 def test_what_the_grid_cannot_show_whole_stays_in_the_text_box(page: Page) -> None:
     page.click("text=As JSON")
     box, week = page.locator("#id_schedule"), page.locator(".schedule .week")
@@ -146,6 +152,7 @@ def test_what_the_grid_cannot_show_whole_stays_in_the_text_box(page: Page) -> No
     assert page.get_by_label("Valid until").input_value() == "24.12.2026"
 
 
+@takes_long
 def test_a_schedule_is_begun_and_taken_away_in_the_grid(page: Page, channel: Channel) -> None:
     channel.save_fields(schedule={})
     page.reload()

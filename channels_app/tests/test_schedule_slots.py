@@ -295,7 +295,7 @@ def cases(draw: Any) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(cases())
 def test_it_yields_what_the_slow_model_yields(case: dict[str, Any]) -> None:
     found = list(next_slots(**case))
