@@ -11,8 +11,8 @@ from ytops.tests import postgres
 KEY = "for-benchmarks-only-0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def on_both(module: str, settings: str, *, durable: bool = False) -> None:
-    """`python -m MODULE measure` on a new SQLite file and on a new PostgreSQL."""
+def on_both(module: str, settings: str, part: str = "measure", *, durable: bool = False) -> None:
+    """`python -m MODULE PART` on a new SQLite file and on a new PostgreSQL."""
     given = {name: value for name, value in os.environ.items() if not name.startswith("YTOPS_")}
     own = {
         "DJANGO_SETTINGS_MODULE": settings,
@@ -25,5 +25,5 @@ def on_both(module: str, settings: str, *, durable: bool = False) -> None:
         folder.chmod(0o755)  # PostgreSQL runs as a user of its own where we are root
         with postgres.server(folder / "postgresql", durable=durable) as url:
             for database in (f"sqlite:///{folder}/bench.sqlite3", url):
-                command = [sys.executable, "-m", module, "measure"]
+                command = [sys.executable, "-m", module, part]
                 subprocess.run(command, env=given | own | {"DATABASE_URL": database}, check=True)
