@@ -3,7 +3,6 @@
 import os
 import socket
 from argparse import ArgumentTypeError
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -33,16 +32,6 @@ def token(text: str) -> UUID | None:
         return None if text == "-" else UUID(text)
     except ValueError:
         raise ArgumentTypeError("expected the token as `jobs claim` printed it, or “-”") from None
-
-
-def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        digits = text.isascii() and text.isdigit() and len(text) <= len(str(highest))
-        if digits and lowest <= int(text) <= highest:
-            return int(text)
-        raise ArgumentTypeError(f"expected a whole number from {lowest} to {highest}, not {text!r}")
-
-    return number
 
 
 def name(text: str) -> str:

@@ -13,31 +13,9 @@ from channels_app.models import Channel
 from jobs_app.models import VideoProcessingJob
 from jobs_app.tests.command import answer, jobs, refusal
 from jobs_app.tests.working import queue, stored
-from videos_app.models import Video
 from ytops.tests import examples
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def channel() -> Channel:
-    return examples.channel(schedule={})
-
-
-@pytest.fixture
-def video(channel: Channel) -> Video:
-    return examples.video(channel=channel)
-
-
-@pytest.fixture
-def queued(video: Video) -> VideoProcessingJob:
-    return queue(video, "download")
-
-
-@pytest.fixture
-def claimed(queued: VideoProcessingJob) -> VideoProcessingJob:
-    """By the worker w1."""
-    return VideoProcessingJob.objects.claim(worker="w1")[0]
 
 
 def publishing(channel: Channel) -> VideoProcessingJob:

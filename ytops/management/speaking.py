@@ -5,7 +5,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.core.management import BaseCommand
@@ -38,3 +39,15 @@ def operator() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """The type of an argument."""
+
+    def number(text: str) -> int:
+        digits = text.isascii() and text.isdigit() and len(text) <= len(str(highest))
+        if digits and lowest <= int(text) <= highest:
+            return int(text)
+        raise ArgumentTypeError(f"expected a whole number from {lowest} to {highest}, not {text!r}")
+
+    return number

@@ -19,7 +19,7 @@ from settings_app.static_layers import valid_static_layers
 from videos_app import slots
 from videos_app.life import MoveRefused, VideoStatus
 from ytops.db import strict_json
-from ytops.management.speaking import USAGE, SpeakingCommand, operator
+from ytops.management.speaking import USAGE, SpeakingCommand, operator, whole_number
 
 CANCEL, LOST = 3, 4
 EXIT_CODES = {Answer.CONTINUE: 0, Answer.CANCEL: CANCEL, Answer.LOST: LOST}
@@ -62,19 +62,15 @@ class Command(SpeakingCommand):
         claim.add_argument(
             "--worker", metavar="NAME", type=arguments.name, help="Default: host and process."
         )
-        claim.add_argument(
-            "--limit", metavar="N", type=arguments.whole_number(1, MOST_CLAIMED), default=1
-        )
+        claim.add_argument("--limit", metavar="N", type=whole_number(1, MOST_CLAIMED), default=1)
         beat = action(
             "heartbeat", "Keep a lease; prints continue, cancel or lost.", job=True, token=True
         )
-        beat.add_argument(
-            "--progress", metavar="P", type=arguments.whole_number(0, 100), help="Per cent."
-        )
+        beat.add_argument("--progress", metavar="P", type=whole_number(0, 100), help="Per cent.")
         beat.add_argument(
             "--run-id",
             metavar="N",
-            type=arguments.whole_number(1, LARGEST_RUN_ID),
+            type=whole_number(1, LARGEST_RUN_ID),
             help="Of the run on GitHub that does the work.",
         )
         done = action("complete", "The work is done.", job=True, token=True)
@@ -98,7 +94,7 @@ class Command(SpeakingCommand):
         then.add_argument(
             "--retry-in",
             metavar="SECONDS",
-            type=arguments.whole_number(0, LONGEST_WAIT),
+            type=whole_number(0, LONGEST_WAIT),
             help="Wait so long, and not a random time.",
         )
         then.add_argument("--final", action="store_true", help="No other attempt.")

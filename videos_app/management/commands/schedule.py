@@ -1,4 +1,3 @@
-from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
@@ -8,16 +7,10 @@ from django.utils import timezone
 from channels_app.models import Channel, ChannelQuerySet
 from videos_app import slots
 from videos_app.slots import Preview
-from ytops.management.speaking import SpeakingCommand
+from ytops.management.speaking import SpeakingCommand, whole_number
 
 MOST = 1000
 LOCAL = "%a %Y-%m-%d %H:%M:%S %Z"
-
-
-def number(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST:
-        return int(text)
-    raise ArgumentTypeError(f"expected a whole number from 1 to {MOST}, not {text!r}")
 
 
 class Command(SpeakingCommand):
@@ -32,7 +25,11 @@ class Command(SpeakingCommand):
             "channel", metavar="CHANNEL", help="Its name, its id or its YouTube channel id."
         )
         parser.add_argument(
-            "-n", type=number, default=20, dest="count", help="How many instants; 20 if not given."
+            "-n",
+            type=whole_number(1, MOST),
+            default=20,
+            dest="count",
+            help="How many instants; 20 if not given.",
         )
         parser.add_argument("--format", choices=["text", "json"], default="text")
 
