@@ -44,7 +44,6 @@ class Answer(StrEnum):
 class VideoProcessingJob(BaseModel):
     Kind = JobKind
     Status = JobStatus
-    LIVE = LIVE
 
     # Both have an index of their own below.
     video = models.ForeignKey(Video, models.CASCADE, related_name="jobs", db_index=False)
