@@ -3,6 +3,7 @@
 `.env.example` has a line on each variable.
 """
 
+import json
 import os
 import re
 from io import StringIO
@@ -39,6 +40,25 @@ def boolean(name: str, *, default: bool) -> bool:
     if text not in meanings:
         raise ImproperlyConfigured(f"{name} is {text!r}: expected on or off.")
     return meanings[text]
+
+
+def whole_number(name: str, *, default: int, lowest: int) -> int:
+    text = os.environ.get(name, "").strip() or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= lowest):
+        raise ImproperlyConfigured(f"{name} is {text!r}: expected a whole number from {lowest}.")
+    return int(text)
+
+
+def json_object(name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(os.environ.get(name) or "{}")
+    except ValueError:  # not quoted: it may hold a key
+        value = None
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(
+            f'{name} cannot be read: expected JSON such as {{"key": "value"}}.'
+        )
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:
@@ -183,15 +203,25 @@ FORMAT_MODULE_PATH = ["ytops.formats"]
 # ytops.admin.lists counts.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_100
 
+# Where backups are kept, and in any case where they are made and proved.
+BACKUP_DIR = BASE_DIR / (os.environ.get("BACKUP_DIR") or VAR_DIR / "backups")
+BACKUP_STORAGE = os.environ.get("BACKUP_STORAGE", "")
+BACKUP_RECIPIENTS = words("BACKUP_RECIPIENTS")
+BACKUP_IDENTITY_FILE = os.environ.get("BACKUP_IDENTITY_FILE", "")
+BACKUP_KEEP = whole_number("BACKUP_KEEP", default=10, lowest=1)
+BACKUP_MAX_AGE_HOURS = whole_number("BACKUP_MAX_AGE_HOURS", default=48, lowest=1)
+
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     "dbbackup": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {
-            "location": VAR_DIR / "backups",
+        "BACKEND": BACKUP_STORAGE or "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": json_object("BACKUP_STORAGE_OPTIONS")
+        if BACKUP_STORAGE
+        else {
+            "location": BACKUP_DIR,
             "file_permissions_mode": 0o600,
             "directory_permissions_mode": 0o700,
         },

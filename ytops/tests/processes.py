@@ -20,7 +20,7 @@ from django.db import connection
 
 # How names begin that may stand in the environment of a test run and are not for the process.
 OTHERS = (
-    *("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "JOB_HANDLERS"),
+    *("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "JOB_HANDLERS", "BACKUP_"),
     *("DJANGO_ALLOW_ASYNC_UNSAFE", "YTOPS_"),
 )
 

@@ -13,8 +13,9 @@ if "PYTEST_VERSION" in os.environ and "TEST_SQLITE_FILE" not in os.environ:
     # A file, as in production: an in-memory database knows neither WAL nor a second process.
     FOLDER = tempfile.TemporaryDirectory(prefix="ytops-tests-")
     os.environ["TEST_SQLITE_FILE"] = os.path.join(FOLDER.name, "tests.sqlite3")
-for name in ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "JOB_HANDLERS"):
-    os.environ.pop(name, None)
+NOT_OURS = ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "JOB_HANDLERS", "BACKUP_")
+for name in [name for name in os.environ if name.startswith(NOT_OURS)]:
+    del os.environ[name]
 os.environ["HTTPS"] = "off"
 
 from ytops.settings import *  # noqa: E402, F403

@@ -120,3 +120,27 @@ def test_an_env_file_of_another_editor_is_read(tmp_path: Path) -> None:
     file.write_bytes("\ufeffSECRET_KEY=one\r\n\r\nexport ALLOWED_HOSTS=a.example\r\n".encode())
     found = settings_with("SECRET_KEY", "ALLOWED_HOSTS", ENV_FILE=str(file), SECRET_KEY=None)
     assert found == ["one", ["a.example"]]
+
+
+def test_where_backups_are_and_what_they_are_told() -> None:
+    found = settings_with(
+        "BACKUP_DIR", "BACKUP_KEEP", "STORAGES", BACKUP_DIR="var/x", BACKUP_KEEP="3"
+    )
+    assert found[0].parts[-2:] == ("var", "x")
+    assert found[1] == 3
+    assert found[2]["dbbackup"]["OPTIONS"]["location"] == found[0]
+    options = {"BACKUP_STORAGE": "a.Storage", "BACKUP_STORAGE_OPTIONS": '{"bucket": "b"}'}
+    [storages] = settings_with("STORAGES", **options)
+    assert storages["dbbackup"] == {"BACKEND": "a.Storage", "OPTIONS": {"bucket": "b"}}
+
+
+@pytest.mark.parametrize("number", ["0", "ten", "1.5", "-1", "٣"])
+def test_a_number_of_backups_that_is_none_stops_the_start(number: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"BACKUP_KEEP is .* a whole number from 1"):
+        settings_of(BACKUP_KEEP=number)
+
+
+def test_options_of_the_storage_that_are_no_json_are_not_quoted() -> None:
+    with pytest.raises(ImproperlyConfigured, match="BACKUP_STORAGE_OPTIONS") as error:
+        settings_of(BACKUP_STORAGE="a.Storage", BACKUP_STORAGE_OPTIONS="{secret")
+    assert "secret" not in str(error.value)
