@@ -41,8 +41,10 @@ def exclusive(connection: BaseDatabaseWrapper, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock on this file, which is made if need be and stays; waits for whoever has it."""
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock on this file, which is made if need be and stays.
+
+    BlockingIOError if another has it and we do not `wait`."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -1,0 +1,87 @@
+"""One PostgreSQL database takes the name of another, which keeps everything under a new one."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.sql import SQL, Composed, Identifier
+
+from ytops.backup.refusals import Busy, DoesNotFit
+
+LONGEST_NAME = 63  # bytes, of a database
+SESSIONS = """
+    SELECT pid, usename FROM pg_stat_activity
+    WHERE datname = %s AND backend_type = 'client backend'
+"""
+HOLDS_THE_NAME = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks JOIN pg_database ON objid = pg_database.oid
+        WHERE pid = %s AND granted AND mode = 'AccessExclusiveLock'
+        AND classid = 'pg_database'::regclass AND datname = %s
+    )
+"""
+
+Connect = Callable[[], psycopg.Connection[Any]]
+
+
+def swap(connect: Connect, database: str, new: str) -> str:
+    """Rename `database` out of the way and `new` to its name; the name that the old one has now.
+
+    All in one transaction, so that a crash leaves the one or the other. The first ALTER locks the
+    name: who connects now, waits. It goes on when nobody is in the database, and gives up after
+    five seconds; meanwhile another session of ours ends those that are.
+    """
+    suffix = f"_before_{datetime.now(UTC):%Y%m%dt%H%M%S}"
+    before = shortened(database, LONGEST_NAME - len(suffix)) + suffix
+    done = threading.Event()
+    with connect() as renaming:
+        ending = threading.Thread(
+            target=end_sessions, args=(connect, database, renaming.info.backend_pid, done)
+        )
+        ending.start()
+        try:
+            with renaming.transaction():
+                renaming.execute(rename(database, before))
+                renaming.execute(rename(new, database))
+        except errors.ObjectInUse:
+            who = ", ".join(sorted({user or "?" for _, user in sessions(renaming, database)}))
+            raise Busy(
+                f"Sessions in {database} could not be ended (of {who or 'its server'}): stop them "
+                "and restore again."
+            ) from None
+        except errors.InsufficientPrivilege as error:
+            raise DoesNotFit(f"{database} cannot be renamed: {error}. Its owner can.") from None
+        finally:
+            done.set()
+            ending.join()
+    return before
+
+
+def rename(old: str, new: str) -> Composed:
+    return SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new))
+
+
+def sessions(connection: psycopg.Connection[Any], database: str) -> list[tuple[int, str | None]]:
+    return connection.execute(SESSIONS, [database]).fetchall()
+
+
+def end_sessions(connect: Connect, database: str, renaming: int, done: threading.Event) -> None:
+    """Until `done`, and only while new ones have to wait: else they would be ended twice."""
+    with connect() as server:
+        while not done.wait(0.01):
+            held = server.execute(HOLDS_THE_NAME, [renaming, database]).fetchone()
+            if held != (True,):
+                continue
+            for pid, _ in sessions(server, database):
+                try:
+                    server.execute("SELECT pg_terminate_backend(%s)", [pid])
+                except errors.InsufficientPrivilege:
+                    continue  # of a superuser: the rename will give up and name its role
+
+
+def shortened(name: str, length: int) -> str:
+    """To so many bytes."""
+    return name.encode()[:length].decode(errors="ignore")

@@ -1,0 +1,80 @@
+"""pg_dump and pg_restore as child processes that do not outlive this one."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ytops.backup.refusals import DoesNotFit, Refusal
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class ToolFailed(Refusal):
+    """With what the tool said."""
+
+
+def check_version(tool: str, server: int) -> None:
+    """DoesNotFit if the tool is missing or older than the server (180001 is 18.1)."""
+    wanted = f"the server is PostgreSQL {server // 10000}.{server % 10000}"
+    try:
+        told = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+        said = told.stdout.strip()
+        version = re.search(r"\d+(\.\d+)*", said)
+    except FileNotFoundError:
+        raise DoesNotFit(
+            f"{tool} is not installed, and {wanted}: install its client tools."
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise DoesNotFit(f"{tool} --version failed: {one_line(error.stderr)}") from None
+    if version is None or int(version[0].split(".")[0]) < server // 10000:
+        raise DoesNotFit(f"{tool} is {said!r}, and {wanted}: the tool must not be older.")
+
+
+def die_with_parent() -> None:
+    """In the child, before it becomes the tool: killed when we are, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:  # we are gone already
+            os._exit(1)
+
+
+@contextmanager
+def running(
+    command: list[str], environment: dict[str, str], work: Path, **pipes: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A tool, whose end is awaited; Refusal with what it said if it failed."""
+    said = work / f"{command[0]}.said"
+    with said.open("wb") as errors:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            env=os.environ | environment,
+            stderr=errors,
+            preexec_fn=die_with_parent,
+            **{"stdin": subprocess.DEVNULL, **pipes},
+        )
+    try:
+        yield process
+    except BrokenPipeError:
+        pass  # it has ended before its input: what it said tells why
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        process.wait()
+    if process.returncode:
+        raise ToolFailed(f"{command[0]} failed: {one_line(said.read_text(errors='replace'))}")
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())[:1000]

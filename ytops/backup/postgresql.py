@@ -1,0 +1,188 @@
+"""Backup and restore of a PostgreSQL database: pg_dump, and a swap of databases by their names."""
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+from uuid import uuid4
+
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.sql import SQL, Identifier
+
+from ytops.backup.archive import Writable
+from ytops.backup.engine import Progress, Snapshot
+from ytops.backup.manifest import Facts, Table, facts_of
+from ytops.backup.pg_like import create_like
+from ytops.backup.pg_swap import rename, swap
+from ytops.backup.pg_tools import ToolFailed, check_version, running
+from ytops.backup.refusals import Damaged, DoesNotFit
+
+# Databases from which others can be renamed; every server has them.
+MAINTENANCE = ("postgres", "template1")
+TABLES = """
+    SELECT CASE nspname WHEN 'public' THEN relname ELSE nspname || '.' || relname END,
+           quote_ident(nspname) || '.' || quote_ident(relname),
+           array_agg(attname::text)
+    FROM pg_class
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+    WHERE relkind IN ('r', 'p') AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
+    GROUP BY 1, 2 ORDER BY 1
+"""
+LOCK = "SELECT pg_try_advisory_lock(hashtext('ytops backup'))"
+# A migration holds tables for itself, and pg_dump would wait for ever.
+LOCK_WAIT = "--lock-wait-timeout=30s"
+
+
+class PostgreSQL:
+    """The engine of a database on a server."""
+
+    name = "postgresql"
+    extension = "pgdump"
+
+    def __init__(self, connection: BaseDatabaseWrapper):
+        self.connection = connection
+        self.database = connection.settings_dict["NAME"]
+        self.session: psycopg.Connection[Any]
+
+    def connect(self, database: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:
+        parameters = self.connection.get_connection_params() | {"dbname": database}
+        for djangos in ("cursor_factory", "context"):  # rows as psycopg gives them
+            del parameters[djangos]
+        return psycopg.connect(**parameters, autocommit=autocommit)
+
+    def maintenance(self, *, autocommit: bool = True) -> psycopg.Connection[Any]:
+        """A session from which databases can be made and renamed."""
+        for name in MAINTENANCE:
+            try:
+                return self.connect(name, autocommit=autocommit)
+            except psycopg.OperationalError as error:
+                last = error
+        raise DoesNotFit(
+            f"To restore, a connection to the database {' or '.join(MAINTENANCE)} of the same "
+            f"server is needed: {' '.join(str(last).split())}"
+        )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        with self.connect(self.database) as self.session:
+            self.server_version = self.session.info.server_version
+            self.version = one(self.session.execute("SHOW server_version"))
+            if not one(self.session.execute(LOCK)):
+                raise BlockingIOError
+            yield
+
+    def tool(self, name: str, database: str, *options: str) -> tuple[list[str], dict[str, str]]:
+        """Its command line, without the password, and what its environment needs besides."""
+        check_version(name, self.server_version)
+        _, environment = self.psql()
+        given = [f"--dbname={database}", "--no-password", *options]
+        return [name, *self.where(), *given], environment or {}
+
+    def psql(self) -> tuple[Sequence[str], dict[str, str] | None]:
+        client = self.connection.client
+        return client.settings_to_cmd_args_env(self.connection.settings_dict, [])
+
+    def where(self) -> list[str]:
+        """Role, host and port, as all tools of PostgreSQL take them."""
+        command, _ = self.psql()
+        return list(command[1:-1])
+
+    @contextmanager
+    def snapshot(self, work: Path, progress: Progress, *, sound: bool = True) -> Iterator[Snapshot]:
+        """pg_dump's archive, and the rows as the same snapshot of the server shows them."""
+        with self.connect(self.database, autocommit=False) as session:
+            session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            shared = one(session.execute("SELECT pg_export_snapshot()"))
+            facts = facts_in(session)
+            options = ("--format=custom", "--compress=0", f"--snapshot={shared}", LOCK_WAIT)
+            command, environment = self.tool("pg_dump", self.database, *options)
+            with running(command, environment, work, stdout=subprocess.PIPE) as dump:
+                yield Snapshot(cast(IO[bytes], dump.stdout), None, facts)
+
+    @contextmanager
+    def read_through(self, work: Path) -> Iterator[Writable]:
+        """pg_restore reads the list and all data of the archive, and writes nothing."""
+        check_version("pg_restore", self.server_version)
+        command = ["pg_restore", f"--file={os.devnull}"]
+        try:
+            with running(command, {}, work, stdin=subprocess.PIPE) as reader:
+                yield cast(IO[bytes], reader.stdin)
+        except ToolFailed as error:
+            raise Damaged(str(error)) from None
+
+    @contextmanager
+    def scratch(self, payload: Path, work: Path, options: str) -> Iterator[Facts]:
+        """A database of its own, made and analysed; gone at the end unless it was swapped in."""
+        self.scratch_name = f"{self.database[:40]}_restore_{uuid4().hex[:8]}"
+        given = ("--exit-on-error", *shlex.split(options), str(payload))
+        command, environment = self.tool("pg_restore", self.scratch_name, *given)
+        with self.maintenance() as server:
+            self.drop(server, *self.left_behind(server))
+            try:
+                create_like(server, self.database, self.scratch_name)
+                yield self.fill(command, environment, work)
+            finally:
+                self.drop(server, self.scratch_name)
+
+    def fill(self, command: list[str], environment: dict[str, str], work: Path) -> Facts:
+        try:
+            with running(command, environment, work):
+                pass
+        except ToolFailed as error:
+            if "role" in str(error):
+                hint = "Make the role, or restore with --pg-options='--no-owner --no-privileges'."
+                raise DoesNotFit(f"{error} {hint}") from None
+            raise Damaged(str(error)) from None
+        with self.connect(self.scratch_name) as session:
+            session.execute("ANALYZE")  # else the first queries after the swap are slow
+            return facts_in(session)
+
+    def left_behind(self, server: psycopg.Connection[Any]) -> list[str]:
+        """Scratch databases of restores that were killed: we hold the lock, so none is running."""
+        pattern = re.compile(re.escape(self.database[:40]) + "_restore_[0-9a-f]{8}")
+        names = server.execute("SELECT datname FROM pg_database").fetchall()
+        return [name for (name,) in names if pattern.fullmatch(name)]
+
+    def drop(self, server: psycopg.Connection[Any], *names: str) -> None:
+        for name in names:
+            server.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
+
+    def swap(self, payload: Path, keep: Callable[[], str], progress: Progress) -> str:
+        """The scratch database takes the name; the old one is the safety copy, so nothing that
+        anybody committed is lost. How to go back."""
+        self.session.close()  # it would be ended like all others
+        before = swap(self.maintenance, self.database, self.scratch_name)
+        undone = self.database + "_undone"
+        renames = [rename(self.database, undone), rename(before, self.database)]
+        where = shlex.join(self.where())
+        back = " ".join(f"-c {shlex.quote(sql.as_string())}" for sql in renames)
+        return (
+            f'What was there is kept as the database "{before}". To go back, stop what uses '
+            f'"{self.database}" and rename both:\n'
+            f"  psql {where} -d postgres {back}\n"
+            f"To give back its disk space when it is not needed:\n"
+            f"  dropdb {where} {before}"
+        )
+
+
+def facts_in(session: psycopg.Connection[Any]) -> Facts:
+    found = session.execute(TABLES).fetchall()
+    tables = {name: Table(quoted, frozenset(columns)) for name, quoted, columns in found}
+
+    def query(sql: str) -> Iterator[tuple[Any, ...]]:
+        with session.transaction(), session.cursor(name="facts") as cursor:  # rows come in parts
+            yield from cursor.execute(sql)
+
+    return facts_of(query, tables)
+
+
+def one(cursor: psycopg.Cursor[Any]) -> Any:
+    [(value,)] = cursor.fetchall()
+    return value

@@ -1,0 +1,104 @@
+"""What the commands on backups share."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.core.management import CommandError, CommandParser
+from django.db import connections
+from django.template.defaultfilters import filesizeformat
+
+from ytops.backup.engine import Engine
+from ytops.backup.manifest import Manifest
+from ytops.backup.postgresql import PostgreSQL
+from ytops.backup.refusals import Refusal
+from ytops.backup.sqlite import SQLite
+from ytops.backup.storage import Backup, safe, stored
+from ytops.management.progress import Progress
+from ytops.management.speaking import USAGE, SpeakingCommand
+
+BUSY = 5
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 failed; 2 usage; 3 damaged; 4 does not fit (engine, schema, keys, "
+    "tools); 5 busy; 6 not confirmed. Whatever is not 0 has changed nothing."
+)
+ENGINES: dict[str, Any] = {"sqlite": SQLite, "postgresql": PostgreSQL}
+
+
+class BackupCommand(SpeakingCommand):
+    # A backup must be possible whatever else is wrong.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "-d", "--database", help="Its name in DATABASES; “default” if not given."
+        )
+        parser.add_argument("-q", "--quiet", action="store_true", help="Say nothing but errors.")
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            self.stdout.write(text)
+
+    @contextmanager
+    def at(self, alias: str, *, quiet: bool) -> Iterator[tuple[Engine, Progress]]:
+        """The engine of a database, nobody else backing it up or restoring it; one-line errors."""
+        self.quiet = quiet
+        progress = Progress(quiet=quiet)
+        try:
+            engine = engine_of(alias)
+            with engine.lock():
+                yield engine, progress
+        except BlockingIOError:
+            raise CommandError(
+                "Another backup or restore of this database is running.", returncode=BUSY
+            ) from None
+        except Refusal as error:
+            raise CommandError(str(error), returncode=error.exit_code) from None
+        except (psycopg.Error, sqlite3.Error, OSError) as error:
+            raise CommandError(" ".join(str(error).split())) from None
+        finally:
+            progress.end()
+
+
+def engine_of(alias: str) -> Engine:
+    if alias not in connections:
+        known = ", ".join(connections)
+        raise CommandError(f"There is no database {alias!r}: there is {known}.", returncode=USAGE)
+    connection = connections[alias]
+    connection.close()
+    if connection.vendor == "postgresql":
+        connection.close_pool()  # type: ignore[attr-defined]  # of this backend alone
+    engine: Engine = ENGINES[connection.vendor](connection)
+    return engine
+
+
+def newest(engine: Engine, server: str | None = None) -> Backup:
+    """CommandError if there is none of this database, naming those that there are."""
+    found = stored(engine.database)
+    if server:
+        found = [
+            one for one in found if one.name.startswith(f"{one.database}-{safe(server, '-')}-")
+        ]
+    if not found:
+        others = sorted({one.database for one in stored()})
+        hint = f": there are some of {', '.join(others)}; -i takes a name." if others else "."
+        raise CommandError(f"There is no backup of {engine.database}{hint}", returncode=4)
+    return found[0]
+
+
+def refuse(options: dict[str, Any], **reasons: str) -> None:
+    """Options that people know from elsewhere and that would do harm, or nothing."""
+    for name, reason in reasons.items():
+        if options[name]:
+            raise CommandError(f"--{name.replace('_', '-')}: {reason}", returncode=USAGE)
+
+
+def described(manifest: Manifest) -> str:
+    facts = manifest.facts
+    return f"{facts.total_rows:,} rows in {len(facts.rows)} tables"
+
+
+def size_of(number: int) -> str:
+    return filesizeformat(number).replace("\xa0", " ")

@@ -1,0 +1,77 @@
+from pathlib import Path
+from typing import Any
+
+from dbbackup.signals import post_backup, pre_backup
+from django.conf import settings
+from django.core.management import CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
+
+from ytops.backup import storage
+from ytops.backup.making import make_backup, make_backup_at
+from ytops.management.backups import EXIT_CODES, BackupCommand, described, refuse, size_of
+from ytops.management.speaking import USAGE
+
+PARTIAL = "a backup of a part could not be restored: a restore puts the whole database back."
+
+
+class Command(BackupCommand):
+    help = (
+        "Back up the database: consistent while it is written, compressed, encrypted to "
+        "BACKUP_RECIPIENTS if there are any, and proved before it gets its name. " + EXIT_CODES
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "-c",
+            "--clean",
+            action="store_true",
+            help="Then remove those that are older than the newest BACKUP_KEEP.",
+        )
+        parser.add_argument("-s", "--servername", default="", help="The server in its name.")
+        parser.add_argument("-z", "--compress", action="store_true", help="It always is.")
+        parser.add_argument(
+            "-e", "--encrypt", action="store_true", help="Refuse if there are no BACKUP_RECIPIENTS."
+        )
+        parser.add_argument(
+            "-o",
+            "--output-filename",
+            metavar="NAME",
+            default="",
+            help="A name of your own in the storage; it is then neither listed nor cleaned.",
+        )
+        parser.add_argument(
+            "-O", "--output-path", metavar="PATH", help="A file that is not in the storage."
+        )
+        parser.add_argument("-x", "--exclude-tables", help="Refused: " + PARTIAL)
+        parser.add_argument("-n", "--schema", action="append", help="Refused: " + PARTIAL)
+        parser.add_argument("--noinput", action="store_true", help="It never asks.")
+
+    def handle(self, **options: Any) -> None:
+        refuse(options, exclude_tables=PARTIAL, schema=PARTIAL)
+        if options["encrypt"] and not settings.BACKUP_RECIPIENTS:
+            raise CommandError("--encrypt: BACKUP_RECIPIENTS is not set.", returncode=USAGE)
+        for alias in (options["database"] or DEFAULT_DB_ALIAS).split(","):
+            self.back_up(alias.strip(), **options)
+
+    def back_up(self, alias: str, **options: Any) -> None:
+        server, path = options["servername"], options["output_path"]
+        with self.at(alias, quiet=options["quiet"]) as (engine, progress):
+            known = {"sender": type(self), "connector": engine, "servername": server}
+            known["database"] = settings.DATABASES[alias]
+            pre_backup.send(**known)
+            if path:
+                name, manifest = path, make_backup_at(engine, progress, Path(path))
+                size = Path(path).stat().st_size
+            else:
+                own = options["output_filename"]
+                name, manifest = make_backup(engine, progress, name=own, server=server)
+                size = storage.storage().size(name)
+            progress.end()
+            to = len(settings.BACKUP_RECIPIENTS)
+            encrypted = f", encrypted to {to} key{'s' if to > 1 else ''}" if to else ""
+            self.say(f"{name}: {size_of(size)}, {described(manifest)}, proved{encrypted}.")
+            if options["clean"]:
+                for gone in storage.clean(engine.database, name):
+                    self.say(f"Removed {gone}.")
+            post_backup.send(**known, filename=name, storage=storage.storage())
