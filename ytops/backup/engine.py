@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from ytops.backup.archive import Readable, Writable
 from ytops.backup.manifest import Facts
 
@@ -19,6 +21,12 @@ class Snapshot:
     size: int | None  # bytes, where known before
     facts: Facts
     damage: str = ""
+
+
+def database_name(connection: BaseDatabaseWrapper) -> str:
+    """For people; of SQLite the file's name without its ending."""
+    name = str(connection.settings_dict["NAME"])
+    return Path(name).stem if connection.vendor == "sqlite" else name
 
 
 class Engine(Protocol):

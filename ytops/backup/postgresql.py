@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.sql import SQL, Identifier
 
 from ytops.backup.archive import Writable
-from ytops.backup.engine import Progress, Snapshot
+from ytops.backup.engine import Progress, Snapshot, database_name
 from ytops.backup.manifest import Facts, Table, facts_of
 from ytops.backup.pg_like import create_like
 from ytops.backup.pg_swap import rename, swap
@@ -47,7 +47,7 @@ class PostgreSQL:
 
     def __init__(self, connection: BaseDatabaseWrapper):
         self.connection = connection
-        self.database = connection.settings_dict["NAME"]
+        self.database = database_name(connection)
         self.session: psycopg.Connection[Any]
 
     def connect(self, database: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:

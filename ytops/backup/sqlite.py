@@ -10,7 +10,7 @@ from urllib.parse import quote
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ytops.backup.archive import Sink, Writable
-from ytops.backup.engine import Progress, Snapshot
+from ytops.backup.engine import Progress, Snapshot, database_name
 from ytops.backup.manifest import Facts, Table, facts_of
 from ytops.backup.refusals import Busy, Damaged, DoesNotFit
 from ytops.db.locks import file_lock
@@ -32,7 +32,7 @@ class SQLite:
 
     def __init__(self, connection: BaseDatabaseWrapper):
         self.path = Path(connection.settings_dict["NAME"])
-        self.database = self.path.stem
+        self.database = database_name(connection)
         self.deadline = connection.settings_dict["OPTIONS"]["timeout"]  # seconds
         self.version = sqlite3.sqlite_version
 

@@ -33,6 +33,7 @@ TIME = "%Y%m%dT%H%M%S.%f"
 # The manifest of an encrypted backup, once more and readable, with what the file was like.
 BESIDE = ".manifest"
 UNFINISHED = ".unfinished-"
+TRIED = f"{UNFINISHED}lock"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def stored(database: str | None = None) -> list[Backup]:
     except FileNotFoundError:
         return []
     found = [backup_of(name, match) for name in names if (match := NAME.fullmatch(name))]
-    wanted = [one for one in found if one and database in (None, one.database)]
+    wanted = [one for one in found if one and (not database or one.database == safe(database))]
     return sorted(wanted, key=lambda one: one.created, reverse=True)
 
 
@@ -132,9 +133,9 @@ def workplace(place: Path) -> Iterator[Path]:
 
     A killed process leaves one behind, without the lock on it: the next run removes that.
     """
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
-        with file_lock(place / f"{UNFINISHED}lock"):
+        with file_lock(place / TRIED):
             for left in place.glob(f"{UNFINISHED}*/"):
                 with suppress(BlockingIOError), locked(left):
                     shutil.rmtree(left)

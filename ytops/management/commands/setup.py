@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from ytops.db.locks import exclusive, file_lock
 from ytops.management.fixtures import load_missing
+from ytops.startup import STARTUP
 
 OPERATOR = "operator"
 
@@ -21,6 +22,9 @@ class Command(BaseCommand):
         "Bring this installation up to date: folders, migrations, static files, what is missing "
         "of the defaults, and an operator account if there is none. Changes nothing that is there."
     )
+
+    # It makes what other checks look for.
+    requires_system_checks = [STARTUP]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -59,6 +63,7 @@ class Command(BaseCommand):
 
 def make_folders() -> None:
     settings.VAR_DIR.mkdir(mode=0o700, exist_ok=True)
+    settings.BACKUP_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     if connection.vendor == "sqlite":
         Path(connection.settings_dict["NAME"]).parent.mkdir(parents=True, exist_ok=True)
 
