@@ -23,10 +23,13 @@ class SystemConfigurationQuerySet(BaseQuerySet["SystemConfiguration"]):
     def get_by_natural_key(self, key: str) -> "SystemConfiguration":
         return self.get(key=key)
 
+    def beyond_migrate(self) -> "SystemConfigurationQuerySet":
+        """Rows that have more than `migrate` gives them; copydb asks for it, by this name."""
+        return self.exclude(value__isnull=True, secret__isnull=True)
+
     def set_values(self) -> "models.QuerySet[SystemConfiguration, tuple[str, Any, Any]]":
         """Key, value and secret of the rows that do not inherit."""
-        rows = self.exclude(value__isnull=True, secret__isnull=True).order_by()
-        return rows.values_list("key", "value", "secret")
+        return self.beyond_migrate().order_by().values_list("key", "value", "secret")
 
 
 class SystemConfiguration(BaseModel):
