@@ -11,6 +11,7 @@ from typing import Any, Self
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.utils.crypto import salted_hmac
 from fernet_fields.hkdf import derive_fernet_key
 
 from ytops.db import strict_json
@@ -46,6 +47,19 @@ def ciphers() -> dict[str, Fernet]:
     if not keys:
         raise ImproperlyConfigured("FERNET_KEYS is not set: credentials are encrypted with it.")
     return _fernets(tuple(keys))
+
+
+def opened_by(content: bytes, keys: dict[str, Fernet]) -> tuple[str | None, int]:
+    """Fingerprint of the key that opens it, and when it was encrypted, in seconds since 1970.
+
+    The signature tells: nothing is decrypted. None if no key opens it.
+    """
+    for name, cipher in keys.items():
+        try:
+            return name, cipher.extract_timestamp(content)
+        except InvalidToken:
+            continue
+    return None, 0
 
 
 class Secret(str):
@@ -126,13 +140,22 @@ class Secret(str):
 
     def key_fingerprint(self) -> str:
         """Which key of FERNET_KEYS opens it; CannotDecrypt if none does."""
-        for name, cipher in ciphers().items():
-            try:
-                cipher.decrypt(self.ciphertext)
-            except InvalidToken:
-                continue
-            return name
-        raise CannotDecrypt
+        name, _ = opened_by(self.ciphertext, ciphers())
+        if name is None:
+            raise CannotDecrypt
+        return name
+
+    def identity(self) -> str:
+        """Stays the same until it is set anew, whatever key it comes under meanwhile.
+
+        It tells nothing without SECRET_KEY, not even that two secrets are equal.
+        """
+        _, time = opened_by(self.ciphertext, ciphers())
+        try:
+            text = f"{time} {self._decrypted()}"
+        except CannotDecrypt:
+            text = self.tagged()
+        return salted_hmac(__name__, text, algorithm="sha256").hexdigest()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {MASK}>"
