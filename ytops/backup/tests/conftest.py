@@ -1,0 +1,65 @@
+"""What every test of backups may use."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+
+from ytops.backup.tests.site import Site, close, connected_to, copy_of, fill
+
+
+@pytest.fixture(scope="session")
+def filled(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A migrated database with a row in every table, to be copied: its name."""
+    with django_db_blocker.unblock():
+        own = str(connection.settings_dict["NAME"])
+        if connection.vendor == "sqlite":
+            name = str(tmp_path_factory.mktemp("filled") / "filled.sqlite3")
+            with closing(sqlite3.connect(own)) as source, closing(sqlite3.connect(name)) as target:
+                source.backup(target)
+            with connected_to(name):
+                fill()
+            with closing(sqlite3.connect(name)) as database:
+                database.execute("PRAGMA journal_mode = DELETE")
+            yield name
+        else:
+            close()
+            with copy_of(own, name := f"filled_{uuid4().hex[:8]}"):
+                with connected_to(name):
+                    fill()
+                yield name
+
+
+@pytest.fixture
+def site(
+    filled: str, django_db_blocker: Any, tmp_path: Path, settings: LazySettings
+) -> Iterator[Site]:
+    """A filled database of its own, that Django's connection is one to, and a folder of backups."""
+    backups = tmp_path / "backups"
+    options = {
+        "location": backups,
+        "file_permissions_mode": 0o600,
+        "directory_permissions_mode": 0o700,
+    }
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    settings.STORAGES = settings.STORAGES | {"dbbackup": storage}
+    settings.BACKUP_DIR = backups
+    with django_db_blocker.unblock():
+        if connection.vendor == "sqlite":
+            name = str(tmp_path / "site.sqlite3")
+            shutil.copy(filled, name)
+            with connected_to(name):
+                yield Site(name, tmp_path, backups)
+        else:
+            name = f"site_{uuid4().hex[:8]}"
+            with copy_of(filled, name), connected_to(name):
+                yield Site(name, tmp_path, backups)
