@@ -12,6 +12,8 @@ from psycopg.sql import SQL, Composed, Identifier
 from ytops.backup.refusals import Busy, DoesNotFit
 
 LONGEST_NAME = 63  # bytes, of a database
+# For the lock on its name; for its sessions the server waits as long.
+LOCK_WAIT = "SET lock_timeout = '5s'"
 SESSIONS = """
     SELECT pid, usename FROM pg_stat_activity
     WHERE datname = %s AND backend_type = 'client backend'
@@ -43,9 +45,15 @@ def swap(connect: Connect, database: str, new: str) -> str:
         )
         ending.start()
         try:
+            renaming.execute(LOCK_WAIT)
             with renaming.transaction():
                 renaming.execute(rename(database, before))
                 renaming.execute(rename(new, database))
+        except errors.LockNotAvailable:
+            raise Busy(
+                f"Another session has altered {database} and not committed that: end it and "
+                "restore again."
+            ) from None
         except errors.ObjectInUse:
             who = ", ".join(sorted({user or "?" for _, user in sessions(renaming, database)}))
             raise Busy(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,11 @@ def check_version(tool: str, server: int) -> None:
         raise DoesNotFit(f"{tool} is {said!r}, and {wanted}: the tool must not be older.")
 
 
-def die_with_parent() -> None:
+def die_with(parent: int) -> None:
     """In the child, before it becomes the tool: killed when we are, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:  # we are gone already
+        if os.getppid() != parent:  # we are gone already
             os._exit(1)
 
 
@@ -56,7 +57,7 @@ def running(
             command,
             env=os.environ | environment,
             stderr=errors,
-            preexec_fn=die_with_parent,
+            preexec_fn=partial(die_with, os.getpid()),
             **{"stdin": subprocess.DEVNULL, **pipes},
         )
     try:
@@ -73,7 +74,13 @@ def running(
                     pipe.close()
         process.wait()
     if process.returncode:
-        raise ToolFailed(f"{command[0]} failed: {one_line(said.read_text(errors='replace'))}")
+        told = one_line(said.read_text(errors="replace"))
+        ended = (
+            f"exit code {process.returncode}"
+            if process.returncode > 0
+            else (f"killed by {signal.Signals(-process.returncode).name}")
+        )
+        raise ToolFailed(f"{command[0]} failed: {told or ended}")
 
 
 def one_line(text: str) -> str:

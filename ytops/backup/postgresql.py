@@ -1,14 +1,13 @@
 """Backup and restore of a PostgreSQL database: pg_dump, and a swap of databases by their names."""
 
+import hashlib
 import os
-import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
-from uuid import uuid4
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,7 +17,7 @@ from ytops.backup.archive import Writable
 from ytops.backup.engine import Progress, Snapshot, database_name
 from ytops.backup.manifest import Facts, Table, facts_of
 from ytops.backup.pg_like import create_like
-from ytops.backup.pg_swap import rename, swap
+from ytops.backup.pg_swap import LONGEST_NAME, rename, shortened, swap
 from ytops.backup.pg_tools import ToolFailed, check_version, running
 from ytops.backup.refusals import Damaged, DoesNotFit
 
@@ -34,9 +33,16 @@ TABLES = """
     WHERE relkind IN ('r', 'p') AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
     GROUP BY 1, 2 ORDER BY 1
 """
-LOCK = "SELECT pg_try_advisory_lock(hashtext('ytops backup'))"
-# A migration holds tables for itself, and pg_dump would wait for ever.
-LOCK_WAIT = "--lock-wait-timeout=30s"
+LOCK = "SELECT pg_try_advisory_lock(hashtext('ytops backup'), hashtext(%s))"
+# A migration holds tables for itself, and a backup would wait for ever.
+LOCK_WAIT = "30s"
+# What a role or a server sets for the sessions of a site would end a long backup.
+NO_TIMEOUTS = """
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN (
+        'statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout',
+        'idle_in_transaction_session_timeout'
+    )
+"""
 
 
 class PostgreSQL:
@@ -54,7 +60,10 @@ class PostgreSQL:
         parameters = self.connection.get_connection_params() | {"dbname": database}
         for djangos in ("cursor_factory", "context"):  # rows as psycopg gives them
             del parameters[djangos]
-        return psycopg.connect(**parameters, autocommit=autocommit)
+        session = psycopg.connect(**parameters, autocommit=True)
+        session.execute(NO_TIMEOUTS)
+        session.autocommit = autocommit
+        return session
 
     def maintenance(self, *, autocommit: bool = True) -> psycopg.Connection[Any]:
         """A session from which databases can be made and renamed."""
@@ -73,7 +82,7 @@ class PostgreSQL:
         with self.connect(self.database) as self.session:
             self.server_version = self.session.info.server_version
             self.version = one(self.session.execute("SHOW server_version"))
-            if not one(self.session.execute(LOCK)):
+            if not one(self.session.execute(LOCK, [self.database])):
                 raise BlockingIOError
             yield
 
@@ -98,10 +107,11 @@ class PostgreSQL:
         """pg_dump's archive, and the rows as the same snapshot of the server shows them."""
         with self.connect(self.database, autocommit=False) as session:
             session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            session.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
             shared = one(session.execute("SELECT pg_export_snapshot()"))
             facts = facts_in(session)
-            options = ("--format=custom", "--compress=0", f"--snapshot={shared}", LOCK_WAIT)
+            options = ("--format=custom", "--compress=0", f"--snapshot={shared}")
+            options += (f"--lock-wait-timeout={LOCK_WAIT}",)
             command, environment = self.tool("pg_dump", self.database, *options)
             with running(command, environment, work, stdout=subprocess.PIPE) as dump:
                 yield Snapshot(cast(IO[bytes], dump.stdout), None, facts)
@@ -120,16 +130,19 @@ class PostgreSQL:
     @contextmanager
     def scratch(self, payload: Path, work: Path, options: str) -> Iterator[Facts]:
         """A database of its own, made and analysed; gone at the end unless it was swapped in."""
-        self.scratch_name = f"{self.database[:40]}_restore_{uuid4().hex[:8]}"
+        self.scratch_name = scratch_name(self.database)
         given = ("--exit-on-error", *shlex.split(options), str(payload))
         command, environment = self.tool("pg_restore", self.scratch_name, *given)
         with self.maintenance() as server:
-            self.drop(server, *self.left_behind(server))
+            # The lock on the database itself ends with the swap, before which we leave it.
+            if not one(server.execute(LOCK, [self.scratch_name])):
+                raise BlockingIOError
+            self.drop(server)  # that of a restore that was killed
             try:
                 create_like(server, self.database, self.scratch_name)
                 yield self.fill(command, environment, work)
             finally:
-                self.drop(server, self.scratch_name)
+                self.drop(server)
 
     def fill(self, command: list[str], environment: dict[str, str], work: Path) -> Facts:
         try:
@@ -144,22 +157,16 @@ class PostgreSQL:
             session.execute("ANALYZE")  # else the first queries after the swap are slow
             return facts_in(session)
 
-    def left_behind(self, server: psycopg.Connection[Any]) -> list[str]:
-        """Scratch databases of restores that were killed: we hold the lock, so none is running."""
-        pattern = re.compile(re.escape(self.database[:40]) + "_restore_[0-9a-f]{8}")
-        names = server.execute("SELECT datname FROM pg_database").fetchall()
-        return [name for (name,) in names if pattern.fullmatch(name)]
-
-    def drop(self, server: psycopg.Connection[Any], *names: str) -> None:
-        for name in names:
-            server.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
+    def drop(self, server: psycopg.Connection[Any]) -> None:
+        name = Identifier(self.scratch_name)
+        server.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
     def swap(self, payload: Path, keep: Callable[[], str], progress: Progress) -> str:
         """The scratch database takes the name; the old one is the safety copy, so nothing that
         anybody committed is lost. How to go back."""
         self.session.close()  # it would be ended like all others
         before = swap(self.maintenance, self.database, self.scratch_name)
-        undone = self.database + "_undone"
+        undone = shortened(self.database, LONGEST_NAME - 7) + "_undone"
         renames = [rename(self.database, undone), rename(before, self.database)]
         where = shlex.join(self.where())
         back = " ".join(f"-c {shlex.quote(sql.as_string())}" for sql in renames)
@@ -168,8 +175,14 @@ class PostgreSQL:
             f'"{self.database}" and rename both:\n'
             f"  psql {where} -d postgres {back}\n"
             f"To give back its disk space when it is not needed:\n"
-            f"  dropdb {where} {before}"
+            f"  dropdb {where} {shlex.quote(before)}"
         )
+
+
+def scratch_name(database: str) -> str:
+    """Of this database alone; not so long that the server cuts it off, maybe to a live one's."""
+    end = "_scratch_" + hashlib.sha256(database.encode()).hexdigest()[:16]
+    return shortened(database, LONGEST_NAME - len(end)) + end
 
 
 def facts_in(session: psycopg.Connection[Any]) -> Facts:
