@@ -27,6 +27,7 @@ prove: $(VENV)/.installed
 bench: $(VENV)/.installed-bench
 	@$(PY) -m benchmarks.config
 	@$(PY) -m benchmarks.queue
+	@$(PY) -m benchmarks.backup
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

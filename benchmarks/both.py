@@ -13,7 +13,6 @@ KEY = "for-benchmarks-only-0123456789abcdefghijklmnopqrstuvwxyz"
 
 def on_both(module: str, settings: str, part: str = "measure", *, durable: bool = False) -> None:
     """`python -m MODULE PART` on a new SQLite file and on a new PostgreSQL."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith("YTOPS_")}
     own = {
         "DJANGO_SETTINGS_MODULE": settings,
         "ENV_FILE": os.devnull,
@@ -24,6 +23,8 @@ def on_both(module: str, settings: str, part: str = "measure", *, durable: bool 
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL runs as a user of its own where we are root
         with postgres.server(folder / "postgresql", durable=durable) as url:
+            # Here, where the tools of that PostgreSQL are on PATH.
+            given = {name: v for name, v in os.environ.items() if not name.startswith("YTOPS_")}
             for database in (f"sqlite:///{folder}/bench.sqlite3", url):
                 command = [sys.executable, "-m", module, part]
                 subprocess.run(command, env=given | own | {"DATABASE_URL": database}, check=True)

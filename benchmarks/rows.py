@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,37 @@ JOB = {
     **{"attempts": 0, "max_attempts": 5, "backoff_seconds": 60, "progress": 0, "worker": ""},
     **{"error_message": "", "result": "{}", "started_at": None, "finished_at": None},
 }
+
+STATISTICS = {
+    **{"id": None, "video_id": None, "timestamp": None, "created_at": None, "updated_at": None},
+    **{"view_count": None, "like_count": None, "comment_count": None},
+}
+
+
+def fill_statistics(count: int) -> None:
+    """So many rows of statistics, of a thousand videos of the fleet; no two are alike."""
+    channels = make_channels()
+    fill(channels, 1000)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM videos")
+        videos = [UUID(str(id)) for (id,) in cursor.fetchall()]
+    random = Random(count)
+
+    def row(n: int) -> dict[str, Any]:
+        asked = LONG_BEFORE + timedelta(minutes=n // len(videos), microseconds=n)
+        created = asked + timedelta(microseconds=random.randrange(10**6))
+        return {
+            "id": uuid7(),
+            "video_id": videos[n % len(videos)],
+            "timestamp": asked,
+            "created_at": created,
+            "updated_at": created + timedelta(microseconds=random.randrange(100)),
+            "view_count": random.randrange(10**9),
+            "like_count": random.randrange(10**6),
+            "comment_count": random.randrange(10**4),
+        }
+
+    insert("video_statistics", STATISTICS, map(row, range(count)))
 
 
 def make_channels() -> list[Any]:
