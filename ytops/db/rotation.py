@@ -18,7 +18,7 @@ from django.db.models import Model
 from ytops.db import strict_json
 from ytops.db.fields import SecretField
 from ytops.db.secret_columns import secret_columns
-from ytops.db.secrets import ciphers, opened_by
+from ytops.db.secrets import ciphers, opened_by, signing_keys
 
 BATCH = 1000  # rows
 NAMED = 20  # of all the rows that need a key
@@ -130,13 +130,13 @@ def rotate(seen: Progress) -> tuple[int, Found]:
 
 
 def rotate_once(seen: Progress) -> int:
-    keys, written = ciphers(), 0
+    keys, signing, written = ciphers(), signing_keys(), 0
     newest = next(iter(keys))
     for column in columns():
         for rows in column.batches():
             changes = []
             for key, content in rows:
-                name, time = opened_by(content, keys)
+                name, time = opened_by(content, signing)
                 if name is not None and name != newest:
                     plain = keys[name].decrypt(content)
                     # With the old time: that is when the secret was set.
@@ -148,7 +148,7 @@ def rotate_once(seen: Progress) -> int:
 
 def survey(seen: Progress = lambda rows: None) -> Found:
     """What each key of FERNET_KEYS opens, newest first, and under None what no key opens."""
-    keys = ciphers()
+    keys = signing_keys()
     found: Found = {name: Rows() for name in [*keys, None]}
     newest = next(iter(keys))
     for column in columns():

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode
 from collections.abc import Sequence
 from functools import lru_cache
+from hmac import compare_digest, digest
 from typing import Any, Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -22,6 +23,7 @@ DAMAGED_TAG = "fernet-damaged:"
 # Version byte 0x80, then at least timestamp, IV, one block and HMAC, in base64url.
 # https://github.com/fernet/spec/blob/master/Spec.md
 TOKEN = re.compile(rb"gAAAA[A-Za-z0-9_-]{91,}={0,2}")
+VERSION, SIGNATURE = b"\x80", 32  # bytes
 
 
 class CannotDecrypt(Exception):
@@ -42,23 +44,40 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(b"ytops key " + key.encode()).hexdigest()[:8]
 
 
-def ciphers() -> dict[str, Fernet]:
+def _keys() -> tuple[str, ...]:
     keys: Sequence[str] = getattr(settings, "FERNET_KEYS", ())
     if not keys:
         raise ImproperlyConfigured("FERNET_KEYS is not set: credentials are encrypted with it.")
-    return _fernets(tuple(keys))
+    return tuple(keys)
 
 
-def opened_by(content: bytes, keys: dict[str, Fernet]) -> tuple[str | None, int]:
+def ciphers() -> dict[str, Fernet]:
+    return _fernets(_keys())
+
+
+@lru_cache(maxsize=4)
+def _signing_keys(keys: tuple[str, ...]) -> dict[str, bytes]:
+    return {fingerprint(key): urlsafe_b64decode(derive_fernet_key(key))[:16] for key in keys}
+
+
+def signing_keys() -> dict[str, bytes]:
+    """Key fingerprint → what its tokens are signed with, newest first."""
+    return _signing_keys(_keys())
+
+
+def opened_by(content: bytes, keys: dict[str, bytes]) -> tuple[str | None, int]:
     """Fingerprint of the key that opens it, and when it was encrypted, in seconds since 1970.
 
     The signature tells: nothing is decrypted. None if no key opens it.
     """
-    for name, cipher in keys.items():
-        try:
-            return name, cipher.extract_timestamp(content)
-        except InvalidToken:
-            continue
+    try:
+        token = urlsafe_b64decode(content)
+    except ValueError:
+        return None, 0
+    signed, signature = token[:-SIGNATURE], token[-SIGNATURE:]
+    for name, key in keys.items():
+        if signed[:1] == VERSION and compare_digest(digest(key, signed, "sha256"), signature):
+            return name, int.from_bytes(signed[1:9], "big")
     return None, 0
 
 
@@ -140,7 +159,7 @@ class Secret(str):
 
     def key_fingerprint(self) -> str:
         """Which key of FERNET_KEYS opens it; CannotDecrypt if none does."""
-        name, _ = opened_by(self.ciphertext, ciphers())
+        name, _ = opened_by(self.ciphertext, signing_keys())
         if name is None:
             raise CannotDecrypt
         return name
@@ -150,7 +169,7 @@ class Secret(str):
 
         It tells nothing without SECRET_KEY, not even that two secrets are equal.
         """
-        _, time = opened_by(self.ciphertext, ciphers())
+        _, time = opened_by(self.ciphertext, signing_keys())
         try:
             text = f"{time} {self._decrypted()}"
         except CannotDecrypt:
