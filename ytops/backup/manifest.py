@@ -39,7 +39,7 @@ class Facts:
     def differences(self, restored: "Facts") -> list[str]:
         """In what a database that was restored from this one is not the same."""
         found = [
-            f"{name} has {restored.rows.get(name)} rows instead of {self.rows.get(name)}"
+            f"{name} has {restored.rows.get(name, 'no')} rows instead of {self.rows.get(name)}"
             for name in sorted(self.rows.keys() | restored.rows.keys())
             if self.rows.get(name) != restored.rows.get(name)
         ]
@@ -105,14 +105,14 @@ def load(text: bytes) -> Manifest:
     """Damaged if this is no manifest; DoesNotFit if it is of a later ytops."""
     try:
         given = json.loads(text)
-        if given.pop("format") > FORMAT:
+        if given.pop("format") > FORMAT and printable(given["ytops"]):
             raise DoesNotFit(f"It was made by a newer ytops ({given['ytops']}): update this one.")
         created = datetime.fromisoformat(given.pop("created")).astimezone(UTC)
         facts = Facts(**given.pop("facts"))
         manifest = Manifest(created=created, facts=facts, **given)
         if not well_formed(manifest):
             raise TypeError
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise Damaged("Its manifest cannot be read.") from None
     return manifest
 
@@ -120,16 +120,23 @@ def load(text: bytes) -> Manifest:
 def well_formed(manifest: Manifest) -> bool:
     facts, texts = manifest.facts, ("ytops", "engine", "engine_version", "sha256", "damage")
     return (
-        all(isinstance(getattr(manifest, name), str) for name in texts)
+        all(printable(getattr(manifest, name)) for name in texts)
         and isinstance(manifest.size, int)
         and isinstance(facts.unreadable_secrets, int)
         and isinstance(facts.keys, list)
-        and all(isinstance(key, str) for key in facts.keys)
+        and all(map(printable, facts.keys))
         and isinstance(facts.rows, dict)
+        and all(map(printable, facts.rows))
         and all(isinstance(number, int) for number in facts.rows.values())
         and isinstance(facts.migrations, dict)
+        and all(map(printable, facts.migrations))
         and all(
-            isinstance(names, list) and all(isinstance(name, str) for name in names)
+            isinstance(names, list) and all(map(printable, names))
             for names in facts.migrations.values()
         )
     )
+
+
+def printable(text: Any) -> bool:
+    """Whether it is text that can be shown: no second line, nothing that a terminal obeys."""
+    return isinstance(text, str) and text.isprintable()
