@@ -19,7 +19,7 @@ Progress = Callable[[str, int, int | None], None]
 class Snapshot:
     payload: Readable
     size: int | None  # bytes, where known before
-    facts: Facts
+    facts: Callable[[], Facts]  # waits until they are known
     damage: str = ""
 
 

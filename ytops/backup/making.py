@@ -73,7 +73,7 @@ def pack_database(
                 ytops=ytops.__version__,
                 engine=engine.name,
                 engine_version=engine.version,
-                facts=snapshot.facts,
+                facts=snapshot.facts(),
                 sha256=sha256,
                 size=size,
                 damage=snapshot.damage,

@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -68,6 +69,8 @@ class PostgreSQL:
     def maintenance(self, *, autocommit: bool = True) -> psycopg.Connection[Any]:
         """A session from which databases can be made and renamed."""
         for name in MAINTENANCE:
+            if name == self.database:
+                continue
             try:
                 return self.connect(name, autocommit=autocommit)
             except psycopg.OperationalError as error:
@@ -109,12 +112,16 @@ class PostgreSQL:
             session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             session.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
             shared = one(session.execute("SELECT pg_export_snapshot()"))
-            facts = facts_in(session)
-            options = ("--format=custom", "--compress=0", f"--snapshot={shared}")
-            options += (f"--lock-wait-timeout={LOCK_WAIT}",)
-            command, environment = self.tool("pg_dump", self.database, *options)
-            with running(command, environment, work, stdout=subprocess.PIPE) as dump:
-                yield Snapshot(cast(IO[bytes], dump.stdout), None, facts)
+            options = ("--format=custom", "--compress=0", f"--lock-wait-timeout={LOCK_WAIT}")
+            command, environment = self.tool(
+                "pg_dump", self.database, *options, f"--snapshot={shared}"
+            )
+            with (
+                running(command, environment, work, stdout=subprocess.PIPE) as dump,
+                ThreadPoolExecutor(1) as beside,
+            ):
+                facts = beside.submit(facts_in, session)
+                yield Snapshot(cast(IO[bytes], dump.stdout), None, facts.result)
 
     @contextmanager
     def read_through(self, work: Path) -> Iterator[Writable]:

@@ -63,7 +63,7 @@ class SQLite:
                 raise Damaged(f"The database {self.path} is damaged: {damage}")
             facts = Facts({}, {}, [], 0) if damage else facts_in(database)
         with copy.open("rb") as payload:
-            yield Snapshot(payload, copy.stat().st_size, facts, damage)
+            yield Snapshot(payload, copy.stat().st_size, lambda: facts, damage)
 
     @contextmanager
     def read_through(self, work: Path) -> Iterator[Writable]:
