@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,9 +12,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ytops.backup.archive import Sink, Writable
 from ytops.backup.engine import Progress, Snapshot, database_name
 from ytops.backup.manifest import Facts, Table, facts_of
-from ytops.backup.refusals import Busy, Damaged, DoesNotFit
+from ytops.backup.refusals import Busy, Damaged, DoesNotFit, Refusal
 from ytops.db.locks import file_lock
 
+NOTHING = "nothing"  # was kept
 PAGES = 1024  # of a database, copied between two looks
 TABLES = """
     SELECT tables.name, columns.name FROM sqlite_schema AS tables
@@ -48,7 +49,11 @@ class SQLite:
         Damaged if SQLite's own check fails; with `sound` off the snapshot says so instead.
         """
         copy = work / "copy.sqlite3"
-        with closing(opened(self.path)) as source, closing(sqlite3.connect(copy)) as target:
+        with (
+            named(f"Copying {self.path} into {work.parent}"),
+            closing(opened(self.path)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
             # What one read transaction sees does not change between two steps.
             source.execute("BEGIN")
             source.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
@@ -98,34 +103,48 @@ class SQLite:
                         f"Another process has been writing into {self.path} for {self.deadline} "
                         "seconds: stop it and restore again."
                     )
-            elif not kept:
-                kept = keep()
+            elif status == sqlite3.SQLITE_OK and not kept:
+                kept = keep() if self.page("count") > 1 else NOTHING
             progress("restored", total - left, total)
 
-        there = self.path.exists() and self.path.stat().st_size > 0
-        with closing(opened(payload, "immutable=1")) as source:
-            pages = source.execute("PRAGMA page_count").fetchone()[0]
-            if pages < 2:  # the first step has to come before the last
-                raise Damaged("It holds no tables.")
-            if not there:
-                kept = "nothing"
-            with closing(sqlite3.connect(self.path, timeout=0)) as target:
-                self.prepare(target)
+        with named(str(self.path)), closing(sqlite3.connect(self.path, timeout=0)) as target:
+            self.prepare(target)
+            with closing(opened(self.fitting(payload), "immutable=1")) as source:
+                pages = source.execute("PRAGMA page_count").fetchone()[0]
+                if pages < 2:  # the first step has to come before the last
+                    raise Damaged("It holds no tables.")
                 source.execute("BEGIN")
                 source.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
                 source.backup(target, pages=min(PAGES, pages - 1), progress=step, sleep=0.05)
+            with suppress(sqlite3.OperationalError):  # it is done; the rest of the disk may be full
                 target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        if not there:
+        if kept == NOTHING:
             return "There was no database before."
         return f"To go back to what was there: manage.py dbrestore -i {kept}"
+
+    def page(self, what: str) -> int:
+        """Number or size of the pages that are there."""
+        with closing(opened(self.path)) as database:
+            return int(database.execute(f"PRAGMA page_{what}").fetchone()[0])
+
+    def fitting(self, payload: Path) -> Path:
+        """In pages of the size that is there: in WAL mode SQLite cannot change it."""
+        with closing(opened(payload)) as database:  # "immutable" would keep the size
+            size = self.page("size")
+            if database.execute("PRAGMA page_size").fetchone() == (size,):
+                return payload
+            fitting = payload.with_name("fitting")
+            database.execute(f"PRAGMA page_size = {size}")
+            database.execute("VACUUM INTO ?", [str(fitting)])
+        return fitting
 
     def prepare(self, target: sqlite3.Connection) -> None:
         """In WAL mode readers go on while it is written, and a crash undoes it."""
         target.execute(f"PRAGMA busy_timeout = {int(self.deadline * 1000)}")
         try:
             target.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            raise Busy(f"{self.path}: {error}.") from None
+        except sqlite3.OperationalError:
+            raise
         except sqlite3.DatabaseError as error:
             raise DoesNotFit(
                 f"{self.path} is there and is no database of SQLite ({error}): stop everything "
@@ -133,6 +152,18 @@ class SQLite:
             ) from None
         target.execute("PRAGMA synchronous = FULL")
         target.execute("PRAGMA busy_timeout = 0")
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """SQLite does not say where its errors were."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        raise (Busy if busy else Refusal)(f"{what}: {error}.") from None
+    except sqlite3.DatabaseError as error:
+        raise Damaged(f"{what}: {error}.") from None
 
 
 def opened(path: Path, *options: str) -> sqlite3.Connection:
@@ -148,7 +179,7 @@ def first_problem(database: sqlite3.Connection, check: str) -> str:
         [(said,)] = database.execute(f"PRAGMA {check}(1)")
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if said == "ok" else str(said)
+    return "" if said == "ok" else " ".join(said.split())
 
 
 def facts_in(database: sqlite3.Connection) -> Facts:

@@ -1,5 +1,6 @@
 """Where backups are kept, under which names, and how many of them."""
 
+import errno
 import fcntl
 import json
 import os
@@ -33,6 +34,7 @@ TIME = "%Y%m%dT%H%M%S.%f"
 # The manifest of an encrypted backup, once more and readable, with what the file was like.
 BESIDE = ".manifest"
 UNFINISHED = ".unfinished-"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRIED = f"{UNFINISHED}lock"
 
 
@@ -142,7 +144,12 @@ def workplace(place: Path) -> Iterator[Path]:
             made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
             stack.callback(shutil.rmtree, made, ignore_errors=True)
             stack.enter_context(locked(made))
-        yield made
+        try:
+            yield made
+        except OSError as error:
+            if error.errno not in FULL or error.filename:
+                raise
+            raise OSError(error.errno, error.strerror, str(place)) from None
 
 
 @contextmanager
