@@ -17,12 +17,12 @@ from pathlib import Path
 from django.conf import settings
 from django.core.files import File
 from django.core.files.base import ContentFile
-from django.core.files.storage import Storage, storages
+from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.utils import timezone
 
 from ytops.backup import archive
 from ytops.backup.manifest import Manifest, load
-from ytops.backup.refusals import Damaged, DoesNotFit
+from ytops.backup.refusals import Damaged, DoesNotFit, Refusal
 from ytops.db.locks import file_lock
 
 # DATABASE-SERVER-TIME.ENGINE.zst, or .zst.age: nothing but a backup that was whole once has it.
@@ -42,6 +42,7 @@ TRIED = f"{UNFINISHED}lock"
 class Backup:
     name: str
     database: str
+    server: str
     created: datetime
     size: int  # bytes
     encrypted: bool
@@ -90,18 +91,24 @@ def stored(database: str | None = None) -> list[Backup]:
 
 
 def backup_of(name: str, match: re.Match[str]) -> Backup | None:
-    """None if it has gone meanwhile."""
-    created = datetime.strptime(match["time"] + "+0000", TIME + "Z%z")
+    """None if it has gone meanwhile, or its name holds no time."""
     encrypted = bool(match["encrypted"])
-    manifest, damage = None, ""
+    manifest, size, damage = None, 0, ""
     try:
+        created = datetime.strptime(match["time"] + "+0000", TIME + "Z%z")
         size = storage().size(name)
         manifest = manifest_beside(name, size) if encrypted else manifest_inside(name)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
-    except Damaged as error:
+    except Refusal as error:
         damage = str(error)
-    return Backup(name, match["database"], created, size, encrypted, manifest, damage)
+    except OSError as error:
+        damage = f"It cannot be read: {error.strerror}."
+    if manifest and manifest.damage:
+        damage = f"It was made of a damaged database: {manifest.damage}"
+    return Backup(
+        name, match["database"], match["server"], created, size, encrypted, manifest, damage
+    )
 
 
 def manifest_inside(name: str) -> Manifest | None:
@@ -114,7 +121,7 @@ def manifest_beside(name: str, size: int) -> Manifest | None:
         with storage().open(name + BESIDE) as file:
             beside = json.loads(file.read(archive.LONGEST_MANIFEST))
         manifest = load(json.dumps(beside["manifest"]).encode())
-    except (FileNotFoundError, ValueError, TypeError, KeyError, Damaged, DoesNotFit):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError, Refusal):
         return None  # what stands beside is an aid; the backup has its own
     if beside.get("file_size") != size:
         raise Damaged(f"It has {size} bytes instead of {beside.get('file_size')}.")
@@ -123,10 +130,8 @@ def manifest_beside(name: str, size: int) -> Manifest | None:
 
 def folder() -> Path | None:
     """The storage's folder; None if it is somewhere else than on this machine's disks."""
-    try:
-        return Path(storage().path(""))
-    except NotImplementedError:
-        return None
+    place = storage()
+    return Path(place.path("")) if isinstance(place, FileSystemStorage) else None
 
 
 @contextmanager
@@ -166,11 +171,11 @@ def locked(folder: Path) -> Iterator[None]:
 def publish(file: Path, name: str, manifest: Manifest, *, encrypted: bool) -> None:
     """Give a finished and proved file its name, in one step where the storage is a folder."""
     refuse_taken(name)
-    if encrypted:
-        beside = {"manifest": manifest.as_json(), "file_size": file.stat().st_size}
-        storage().delete(name + BESIDE)
-        storage().save(name + BESIDE, ContentFile(json.dumps(beside).encode()))
     try:
+        if encrypted:
+            beside = {"manifest": manifest.as_json(), "file_size": file.stat().st_size}
+            storage().delete(name + BESIDE)
+            storage().save(name + BESIDE, ContentFile(json.dumps(beside).encode()))
         if place := folder():
             move(file, place / name)
         else:

@@ -78,13 +78,12 @@ def newest(engine: Engine, server: str | None = None) -> Backup:
     """CommandError if there is none of this database, naming those that there are."""
     found = stored(engine.database)
     if server:
-        found = [
-            one for one in found if one.name.startswith(f"{one.database}-{safe(server, '-')}-")
-        ]
+        found = [one for one in found if one.server == safe(server, "-")]
     if not found:
-        others = sorted({one.database for one in stored()})
+        of = f"{engine.database}{f' of the server {server}' if server else ''}"
+        others = sorted({one.database for one in stored()} - {engine.database})
         hint = f": there are some of {', '.join(others)}; -i takes a name." if others else "."
-        raise CommandError(f"There is no backup of {engine.database}{hint}", returncode=4)
+        raise CommandError(f"There is no backup of {of}{hint}", returncode=4)
     return found[0]
 
 
