@@ -40,19 +40,23 @@ def filled(
 
 
 @pytest.fixture
-def site(
-    filled: str, django_db_blocker: Any, tmp_path: Path, settings: LazySettings
-) -> Iterator[Site]:
-    """A filled database of its own, that Django's connection is one to, and a folder of backups."""
-    backups = tmp_path / "backups"
+def backups(tmp_path: Path, settings: LazySettings) -> Path:
+    """The folder of backups, which is not there yet."""
+    folder = tmp_path / "backups"
     options = {
-        "location": backups,
+        "location": folder,
         "file_permissions_mode": 0o600,
         "directory_permissions_mode": 0o700,
     }
     storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
     settings.STORAGES = settings.STORAGES | {"dbbackup": storage}
-    settings.BACKUP_DIR = backups
+    settings.BACKUP_DIR = folder
+    return folder
+
+
+@pytest.fixture
+def site(filled: str, django_db_blocker: Any, tmp_path: Path, backups: Path) -> Iterator[Site]:
+    """A filled database of its own, that Django's connection is one to, and a folder of backups."""
     with django_db_blocker.unblock():
         if connection.vendor == "sqlite":
             name = str(tmp_path / "site.sqlite3")
