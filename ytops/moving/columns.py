@@ -124,10 +124,10 @@ class Time(Column):
             for tail in (".000000", "", ".000")
         )
         self.good = (
-            f"typeof({name}) = 'text' AND ({shapes}) AND {name} >= '0001' "
+            f"typeof({name}) = 'text' AND ({shapes}) AND substr({name}, 1, 4) <> '0000' "
             f"AND substr({name}, 6, 2) BETWEEN '01' AND '12' AND substr({name}, 12, 2) < '24' "
             f"AND (substr({name}, 9, 2) BETWEEN '01' AND '28' "
-            f"OR date({name}) = substr({name}, 1, 10))"
+            f"OR date({name}, '+0 days') = substr({name}, 1, 10))"
         )
         self.of_sqlite = f"{self.instant} || '+00'"
 
@@ -266,7 +266,9 @@ def _referred(field: Any) -> Any:
 
 def shown(value: Any) -> str:
     """A value in an error: in one line, and short."""
-    text = repr(value.decode(errors="backslashreplace") if isinstance(value, bytes) else value)
+    if isinstance(value, bytes) and not isinstance(value, Text):
+        return "a BLOB"
+    text = repr(value.decode(errors="backslashreplace") if isinstance(value, Text) else value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 

@@ -9,12 +9,12 @@ from zlib import crc32
 
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from ytops.backup.refusals import Busy, Damaged, DoesNotFit
+from ytops.backup.refusals import Busy, DoesNotFit
 from ytops.moving.tables import tables
 
 SOURCE, TARGET = "copydb_from", "copydb_to"
@@ -96,14 +96,8 @@ def opened_source(config: dict[str, Any]) -> Iterator[Source]:
         "OPTIONS": {"timeout": config["OPTIONS"]["timeout"], "detect_types": 0},
     }
     with registered(SOURCE, own) as connection:
-        try:
-            source = Source(connection)
-            encoding = source.value("PRAGMA encoding")
-        except OperationalError:
-            raise
-        except DatabaseError as error:
-            raise Damaged(f"{file} is no SQLite database: {error}") from None
-        if encoding != "UTF-8":
+        source = Source(connection)
+        if (encoding := source.value("PRAGMA encoding")) != "UTF-8":
             raise DoesNotFit(f"{file} keeps text as {encoding}: expected UTF-8")
         refuse_other_schema(source, file)
         yield source

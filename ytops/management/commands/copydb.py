@@ -9,8 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, CommandParser, call_command
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.errors import LockNotAvailable
 
-from ytops.backup.refusals import Damaged, Refusal
+from ytops.backup.refusals import Busy, Damaged, Refusal
 from ytops.management.speaking import USAGE, SpeakingCommand
 from ytops.moving.copying import copy, take
 from ytops.moving.databases import TARGET, Source, opened_source, opened_target, refuse_rows
@@ -66,11 +67,7 @@ class Command(SpeakingCommand):
         except Refusal as error:
             raise CommandError(one_line(error), returncode=error.exit_code) from None
         except (DatabaseError, InterfaceError, sqlite3.Error, psycopg.Error) as error:
-            cause = error.__cause__ or error
-            which = "source" if isinstance(cause, sqlite3.Error) else "target"
-            # The first line alone: the next ones show rows.
-            why = str(error).partition("\n")[0]
-            raise CommandError(f"The {which} did not do as it should: {why}") from None
+            raise told(error.__cause__ or error) from None
         except KeyboardInterrupt:
             raise CommandError(
                 "Interrupted: the target is empty.", returncode=INTERRUPTED
@@ -216,6 +213,22 @@ def shown(config: dict[str, Any]) -> str:
     if host.startswith("/"):
         return f"postgresql://{user}{port}/{config['NAME']}?host={host}"
     return f"postgresql://{user}{host}{port}/{config['NAME']}"
+
+
+def told(error: BaseException) -> CommandError:
+    """What a driver says, by whose it is."""
+    # The first line alone: the next ones show rows.
+    why = str(error).partition("\n")[0]
+    if not isinstance(error, sqlite3.Error):
+        code = Busy.exit_code if isinstance(error, LockNotAvailable) else Refusal.exit_code
+        return CommandError(f"The target did not do as it should: {why}", returncode=code)
+    codes = {
+        **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), Damaged.exit_code),
+        sqlite3.SQLITE_BUSY: Busy.exit_code,
+    }
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = codes.get(primary, Refusal.exit_code)
+    return CommandError(f"The source did not do as it should: {why}", returncode=code)
 
 
 def one_line(error: Refusal) -> str:
