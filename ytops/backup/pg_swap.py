@@ -36,7 +36,7 @@ def swap(connect: Connect, database: str, new: str) -> str:
     name: who connects now, waits. It goes on when nobody is in the database, and gives up after
     five seconds; meanwhile another session of ours ends those that are.
     """
-    suffix = f"_before_{datetime.now(UTC):%Y%m%dt%H%M%S}"
+    suffix = f"_before_{datetime.now(UTC):%Y%m%dt%H%M%S%f}"[:-3]  # to the millisecond
     before = shortened(database, LONGEST_NAME - len(suffix)) + suffix
     done = threading.Event()
     with connect() as renaming:
