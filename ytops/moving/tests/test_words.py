@@ -1,5 +1,6 @@
 """docs/MOVING.md: each command of it, as written and in its order, in a shell."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from django.conf import settings
 
 from ytops.moving.tests.moves import Server, in_the_run_on_postgresql, name_of, tables_of
@@ -23,6 +25,7 @@ def blocks(kind: str) -> str:
     return "".join(text for found, text in BLOCK.findall(WORDS) if found == kind)
 
 
+@pytest.mark.skipif("YTOPS_PROVE" not in os.environ, reason="in `make prove`: three processes")
 def test_each_command_runs_as_written(source: Path, server: Server, tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "manage.py").symlink_to(settings.BASE_DIR / "manage.py")
