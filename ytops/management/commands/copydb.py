@@ -70,7 +70,8 @@ class Command(SpeakingCommand):
             raise told(error.__cause__ or error) from None
         except KeyboardInterrupt:
             raise CommandError(
-                "Interrupted: the target is empty.", returncode=INTERRUPTED
+                "Interrupted. Run it again: it refuses a target that is whole.",
+                returncode=INTERRUPTED,
             ) from None
         finally:
             self.progress.clear()
