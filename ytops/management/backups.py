@@ -62,10 +62,17 @@ class BackupCommand(SpeakingCommand):
             progress.end()
 
 
+def refuse_unknown(*aliases: str) -> None:
+    known = list(connections)
+    for alias in aliases:
+        if alias not in known:
+            raise CommandError(
+                f"There is no database {alias!r}: there is {', '.join(known)}.", returncode=USAGE
+            )
+
+
 def engine_of(alias: str) -> Engine:
-    if alias not in connections:
-        known = ", ".join(connections)
-        raise CommandError(f"There is no database {alias!r}: there is {known}.", returncode=USAGE)
+    refuse_unknown(alias)
     connection = connections[alias]
     connection.close()
     if connection.vendor == "postgresql":

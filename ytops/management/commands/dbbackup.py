@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ from django.db import DEFAULT_DB_ALIAS
 
 from ytops.backup import storage
 from ytops.backup.making import make_backup, make_backup_at
-from ytops.management.backups import EXIT_CODES, BackupCommand, described, refuse, size_of
+from ytops.management.backups import (
+    EXIT_CODES,
+    BackupCommand,
+    described,
+    refuse,
+    refuse_unknown,
+    size_of,
+)
 from ytops.management.speaking import USAGE
 
 PARTIAL = "a backup of a part could not be restored: a restore puts the whole database back."
@@ -33,14 +41,15 @@ class Command(BackupCommand):
         parser.add_argument(
             "-e", "--encrypt", action="store_true", help="Refuse if there are no BACKUP_RECIPIENTS."
         )
-        parser.add_argument(
+        target = parser.add_mutually_exclusive_group()
+        target.add_argument(
             "-o",
             "--output-filename",
             metavar="NAME",
             default="",
             help="A name of your own in the storage; it is then neither listed nor cleaned.",
         )
-        parser.add_argument(
+        target.add_argument(
             "-O", "--output-path", metavar="PATH", help="A file that is not in the storage."
         )
         parser.add_argument("-x", "--exclude-tables", help="Refused: " + PARTIAL)
@@ -51,8 +60,15 @@ class Command(BackupCommand):
         refuse(options, exclude_tables=PARTIAL, schema=PARTIAL)
         if options["encrypt"] and not settings.BACKUP_RECIPIENTS:
             raise CommandError("--encrypt: BACKUP_RECIPIENTS is not set.", returncode=USAGE)
-        for alias in (options["database"] or DEFAULT_DB_ALIAS).split(","):
-            self.back_up(alias.strip(), **options)
+        own = options["output_filename"]
+        if own and not re.fullmatch(r"\w[\w.-]*", own):
+            raise CommandError(
+                f"--output-filename: {own!r} is no plain name; -O takes a path.", returncode=USAGE
+            )
+        aliases = [one.strip() for one in (options["database"] or DEFAULT_DB_ALIAS).split(",")]
+        refuse_unknown(*aliases)
+        for alias in aliases:
+            self.back_up(alias, **options)
 
     def back_up(self, alias: str, **options: Any) -> None:
         server, path = options["servername"], options["output_path"]
