@@ -216,6 +216,7 @@ def test_memory_does_not_grow_with_the_payload(kind: str, tmp_path: Path) -> Non
         f"\r\n  {KEY}  \r\n",
         f"{OTHER_KEY}\n{KEY}\n",
     ],
+    ids=["bare", "of age-keygen", "with white space", "two"],
 )
 def test_the_private_keys_of_a_file(text: str, tmp_path: Path) -> None:
     (file := tmp_path / "key").write_text(text)
@@ -234,6 +235,7 @@ def test_the_private_keys_of_a_file(text: str, tmp_path: Path) -> None:
         b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=\n",
         f"{KEY}\nand more".encode(),
     ],
+    ids=["empty", "words", "binary", "wrong", "cut", "public", "of ssh", "and more"],
 )
 def test_a_file_without_private_keys_is_refused_by_name_alone(
     content: bytes, tmp_path: Path
@@ -257,7 +259,11 @@ def test_no_file_of_private_keys_is_no_private_key() -> None:
     assert archive.identities_of("") == []
 
 
-@pytest.mark.parametrize("wrong", ["age1", "age1qqqq", str(KEY), "ssh-ed25519 AAAA", "a@b.example"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["age1", "age1qqqq", str(KEY), "ssh-ed25519 AAAA", "a@b.example"],
+    ids=["head", "wrong", "private", "of ssh", "address"],
+)
 def test_a_public_key_that_is_none_is_refused_and_not_shown(wrong: str) -> None:
     with pytest.raises(DoesNotFit, match="BACKUP_RECIPIENTS: expected public keys") as error:
         archive.recipients_of([str(KEY.to_public()), wrong])

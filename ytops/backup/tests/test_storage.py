@@ -130,7 +130,11 @@ def test_a_whole_one_says_what_it_holds(backups: Path) -> None:
     assert (found.keys, found.state, found.encrypted) == (frozenset(FACTS.keys), "whole", False)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", PLAIN[:-1], noise(5000), bytes(5000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", PLAIN[:-1], noise(5000), bytes(5000)],
+    ids=["empty", "text", "cut", "noise", "zeros"],
+)
 def test_one_that_is_cut_or_foreign_is_damaged(content: bytes, backups: Path) -> None:
     made = put(backups, content=content)
     [found] = storage.stored()
@@ -206,7 +210,9 @@ def test_an_encrypted_one_is_there_whatever_stands_beside(
     assert (found.manifest, found.keys, found.state) == (None, None, "encrypted")
 
 
-@pytest.mark.parametrize("content", [ENCRYPTED[:-1], ENCRYPTED + b"x", b""])
+@pytest.mark.parametrize(
+    "content", [ENCRYPTED[:-1], ENCRYPTED + b"x", b""], ids=["cut", "longer", "empty"]
+)
 def test_an_encrypted_one_of_another_length_than_it_had_is_damaged(
     content: bytes, backups: Path
 ) -> None:
