@@ -34,7 +34,7 @@ FRAME = struct.Struct("<II")  # of a skippable frame: magic number, length of it
 MAGIC = 0x184D2A50
 LENGTH = struct.Struct("<I")
 DIGEST = hashlib.sha256().digest_size
-LONGEST_MANIFEST = 1 << 20
+LONGEST_MANIFEST = 1 << 18
 LONGEST_TAIL = FRAME.size + LONGEST_MANIFEST + LENGTH.size + DIGEST
 
 
