@@ -65,6 +65,8 @@ def other_server() -> str | None:
 
 
 def main(arguments: list[str]) -> int:
+    # The tests start some two hundred processes: none should compile the project anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="ytops-tests-") as name:
         folder = Path(name)
         # PostgreSQL runs as a user of its own where we are root: let it through to its folder.
