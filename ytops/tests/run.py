@@ -1,15 +1,19 @@
-"""`python -m ytops.tests.run [pytest's arguments]`: the whole suite on SQLite, then on PostgreSQL.
+"""`python -m ytops.tests.run [pytest's arguments]`: the whole suite on SQLite and on PostgreSQL.
 
+Both run at the same time, because tests wait often; what PostgreSQL's says is printed at the end.
 TEST_DATABASE_URL names another PostgreSQL server to use; without it one is started for the run.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 import psycopg
@@ -19,36 +23,43 @@ from ytops.tests import covered, postgres
 ENOUGH = 90
 
 
-def call(*command: str, **environment: str) -> int:
-    """Run a Python module to its end, or end it with us."""
-    process = subprocess.Popen([sys.executable, "-m", *command], env=os.environ | environment)
+@contextmanager
+def running(
+    database: str, url: str, arguments: list[str], folder: Path, output: IO[str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """pytest against one database; it ends with us."""
+    options = ("--ds=ytops.tests.settings", "-n", "2", "--dist", "worksteal", "-q")
+    reports = (f"--junitxml={folder}/{database}.xml", "-p", "ytops.tests.covered")
+    environment = {
+        "TEST_DATABASE_URL": url,
+        "TEST_SQLITE_FILE": str(folder / "tests.sqlite3"),
+        covered.FOLDER: str(folder / "covered"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, *reports, *arguments],
+        env=os.environ | environment,
+        stdout=output,
+        stderr=output,
+    )
     try:
-        return process.wait()
+        yield process
     finally:
         process.terminate()
         process.wait()
 
 
-def run(database: str, url: str, arguments: list[str], folder: Path) -> tuple[int, str]:
-    """Run pytest against one database; its exit code and a line such as `sqlite: 12 passed`."""
+def summary(database: str, folder: Path) -> str:
+    """A line such as `sqlite: 12 passed`."""
     report = folder / f"{database}.xml"
-    print(f"--- {database} ---", flush=True)
-    code = call(
-        *("pytest", "--ds=ytops.tests.settings", "-n", "2", "--dist", "worksteal", "-q"),
-        *(f"--junitxml={report}", "-p", "ytops.tests.covered", *arguments),
-        TEST_DATABASE_URL=url,
-        TEST_SQLITE_FILE=str(folder / "tests.sqlite3"),
-        **{covered.FOLDER: str(folder / "covered")},
-    )
     if not report.exists():
-        return code or 1, f"{database}: did not run"
+        return f"{database}: did not run"
     suite = next(ElementTree.parse(report).iter("testsuite"))
     total, skipped = int(suite.attrib["tests"]), int(suite.attrib["skipped"])
     broken = int(suite.attrib["failures"]) + int(suite.attrib["errors"])
     line = f"{database}: {total - skipped - broken} passed"
     line += f", {broken} failed" if broken else ""
     line += f", {skipped} left out (the reasons are above)" if skipped else ""
-    return code, line
+    return line
 
 
 def other_server() -> str | None:
@@ -71,17 +82,23 @@ def main(arguments: list[str]) -> int:
         folder.chmod(0o755)
         (folder / "covered").mkdir()
         given = other_server()
-        with nullcontext(given) if given else postgres.server(folder / "postgresql") as url:
-            results = [
-                run("sqlite", f"sqlite:///{folder}/main.sqlite3", arguments, folder),
-                run("postgresql", str(url), arguments, folder),
-            ]
-        codes = [code for code, _ in results]
+        with (
+            nullcontext(given) if given else postgres.server(folder / "postgresql") as url,
+            (folder / "output").open("w+") as output,
+            running("sqlite", f"sqlite:///{folder}/main.sqlite3", arguments, folder) as first,
+            running("postgresql", str(url), arguments, folder, output) as second,
+        ):
+            print("--- sqlite ---", flush=True)
+            codes = [first.wait()]
+            print("--- postgresql ---", flush=True)
+            codes.append(second.wait())
+            output.seek(0)
+            shutil.copyfileobj(output, sys.stdout)
         percent = covered.report(folder / "covered")
         if percent < ENOUGH and not any(codes) and not arguments:
             print(f"The tests cover {percent:.1f} % of the code: expected {ENOUGH} % or more.")
             codes.append(1)
-        print("\n".join(line for _, line in results))
+        print("\n" + "\n".join(summary(database, folder) for database in ("sqlite", "postgresql")))
         return max(codes, key=abs)
 
 
