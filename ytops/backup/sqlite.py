@@ -115,7 +115,7 @@ class SQLite:
                     raise Damaged("It holds no tables.")
                 source.execute("BEGIN")
                 source.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-                source.backup(target, pages=min(PAGES, pages - 1), progress=step, sleep=0.05)
+                source.backup(target, pages=min(PAGES, pages - 1), progress=step, sleep=0.005)
             with suppress(sqlite3.OperationalError):  # it is done; the rest of the disk may be full
                 target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if kept == NOTHING:

@@ -66,8 +66,8 @@ def commands(site: Site) -> Iterator[Commands]:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for it, five seconds at most."""
-    deadline = time.monotonic() + 5
+    """Wait for it, twenty seconds at most."""
+    deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.001)
