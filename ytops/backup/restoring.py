@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
 from django.db.migrations.loader import MigrationLoader
 
 from ytops.backup import archive, storage
@@ -48,7 +49,9 @@ def proved(
                 refuse_misfit(manifest, engine)
                 facts = stack.enter_context(engine.scratch(payload, work, options))
                 if found := manifest.facts.differences(facts):
-                    raise Damaged(f"It does not come back as it was: {'; '.join(found)}.")
+                    more = f"; and {len(found) - 3} more" if found[3:] else ""
+                    words = "; ".join(found[:3]) + more
+                    raise Damaged(f"It does not come back as it was: {words}.")
             yield manifest, payload
 
 
@@ -66,7 +69,12 @@ def opened(name: str) -> Any:
         if "/" in name:
             return Path(name).open("rb")
         return storage.storage().open(name)
-    except FileNotFoundError:
+    except (
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        SuspiciousFileOperation,
+    ):
         raise DoesNotFit("There is no such backup.") from None
 
 

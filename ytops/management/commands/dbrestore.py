@@ -2,7 +2,7 @@ from typing import Any
 
 from dbbackup.signals import post_restore, pre_restore
 from django.conf import settings
-from django.core.management import CommandParser
+from django.core.management import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 
@@ -11,6 +11,7 @@ from ytops.backup.manifest import Manifest
 from ytops.backup.refusals import NotConfirmed
 from ytops.backup.restoring import proved, restore
 from ytops.management.backups import EXIT_CODES, BackupCommand, described, newest, refuse
+from ytops.management.speaking import USAGE
 
 WHOLE = "a restore puts the whole database back, and keeps what was there beside it."
 KEYS_ALONE = (
@@ -26,10 +27,11 @@ class Command(BackupCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument(
+        source = parser.add_mutually_exclusive_group()
+        source.add_argument(
             "-i", "--input-filename", metavar="NAME", help="As listbackups shows it."
         )
-        parser.add_argument("-I", "--input-path", metavar="PATH", help="A file.")
+        source.add_argument("-I", "--input-path", metavar="PATH", help="A file.")
         parser.add_argument("-s", "--servername", help="The newest of this server.")
         parser.add_argument("--dry-run", action="store_true", help="Prove it and change nothing.")
         parser.add_argument("--noinput", action="store_true", help="Do not ask.")
@@ -42,6 +44,10 @@ class Command(BackupCommand):
 
     def handle(self, **options: Any) -> None:
         refuse(options, passphrase=KEYS_ALONE, schema=WHOLE, no_drop=WHOLE)
+        for given in ("input_filename", "input_path"):
+            if options[given] == "":  # a variable of the shell that is not set
+                option = given.replace("_", "-")
+                raise CommandError(f"--{option}: it is empty.", returncode=USAGE)
         alias = options["database"] or DEFAULT_DB_ALIAS
         with self.at(alias, quiet=options["quiet"]) as (engine, progress):
             name = options["input_filename"] or path_of(options["input_path"])
