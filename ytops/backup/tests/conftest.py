@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from ytops.backup.tests.site import Site, close, connected_to, copy_of, fill
+from ytops.backup.tests.site import Site, close, connected_to, copy_of, fill, folder_storage
 
 
 @pytest.fixture(scope="session")
@@ -39,31 +39,30 @@ def filled(
                 yield name
 
 
+@contextmanager
+def new_site(filled: str, folder: Path) -> Iterator[Site]:
+    """A filled database of its own, and a folder of backups that is not there yet."""
+    if connection.vendor == "sqlite":
+        name = str(folder / "site.sqlite3")
+        shutil.copy(filled, name)
+        yield Site(name, folder, folder / "backups")
+    else:
+        name = f"site_{uuid4().hex[:8]}"
+        with copy_of(filled, name):
+            yield Site(name, folder, folder / "backups")
+
+
 @pytest.fixture
 def backups(tmp_path: Path, settings: LazySettings) -> Path:
     """The folder of backups, which is not there yet."""
     folder = tmp_path / "backups"
-    options = {
-        "location": folder,
-        "file_permissions_mode": 0o600,
-        "directory_permissions_mode": 0o700,
-    }
-    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
-    settings.STORAGES = settings.STORAGES | {"dbbackup": storage}
+    settings.STORAGES = settings.STORAGES | {"dbbackup": folder_storage(folder)}
     settings.BACKUP_DIR = folder
     return folder
 
 
 @pytest.fixture
 def site(filled: str, django_db_blocker: Any, tmp_path: Path, backups: Path) -> Iterator[Site]:
-    """A filled database of its own, that Django's connection is one to, and a folder of backups."""
-    with django_db_blocker.unblock():
-        if connection.vendor == "sqlite":
-            name = str(tmp_path / "site.sqlite3")
-            shutil.copy(filled, name)
-            with connected_to(name):
-                yield Site(name, tmp_path, backups)
-        else:
-            name = f"site_{uuid4().hex[:8]}"
-            with copy_of(filled, name), connected_to(name):
-                yield Site(name, tmp_path, backups)
+    """A site that Django's connection is one to."""
+    with django_db_blocker.unblock(), new_site(filled, tmp_path) as site, connected_to(site.name):
+        yield site

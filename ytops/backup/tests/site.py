@@ -12,8 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from django.test import override_settings
 
 from ytops.tests.examples import one_of_each, video
 from ytops.tests.processes import url_of
@@ -49,6 +51,13 @@ class Site:
     def database(self) -> str:
         """As it begins a backup's name."""
         return Path(self.name).stem
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Django's connection and storage are this site's meanwhile."""
+        storages = settings.STORAGES | {"dbbackup": folder_storage(self.backups)}
+        with override_settings(STORAGES=storages, BACKUP_DIR=self.backups), connected_to(self.name):
+            yield
 
     def execute(self, sql: str) -> None:
         """In a connection of its own, committed."""
@@ -144,6 +153,18 @@ def copy_of(source: str, name: str) -> Iterator[None]:
 def fill() -> None:
     one_of_each(1)
     video(title=TITLE, metadata=METADATA)
+
+
+def folder_storage(folder: Path) -> dict[str, Any]:
+    """As the project's settings have it."""
+    return {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": folder,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    }
 
 
 def said(command: str, *arguments: str) -> str:
