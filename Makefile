@@ -27,7 +27,9 @@ prove: $(VENV)/.installed
 bench: $(VENV)/.installed-bench
 	@$(PY) -m benchmarks.config
 	@$(PY) -m benchmarks.queue
+	@$(PY) -m benchmarks.copydb
 	@$(PY) -m benchmarks.backup
+	@$(PY) -m benchmarks.rotation
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
