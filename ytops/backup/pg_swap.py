@@ -14,9 +14,9 @@ from ytops.backup.refusals import Busy, DoesNotFit
 LONGEST_NAME = 63  # bytes, of a database
 # For the lock on its name; for its sessions the server waits as long.
 LOCK_WAIT = "SET lock_timeout = '5s'"
+# Of other roles nothing more is shown to each. The server's own processes have no role.
 SESSIONS = """
-    SELECT pid, usename FROM pg_stat_activity
-    WHERE datname = %s AND backend_type = 'client backend'
+    SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL
 """
 HOLDS_THE_NAME = """
     SELECT EXISTS (

@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from ytops.backup.archive import Writable
@@ -93,7 +94,8 @@ class PostgreSQL:
         """Its command line, without the password, and what its environment needs besides."""
         check_version(name, self.server_version)
         _, environment = self.psql()
-        given = [f"--dbname={database}", "--no-password", *options]
+        # Not the bare name: one with "=" in it would be taken for more than a name.
+        given = [f"--dbname={make_conninfo(dbname=database)}", "--no-password", *options]
         return [name, *self.where(), *given], environment or {}
 
     def psql(self) -> tuple[Sequence[str], dict[str, str] | None]:
@@ -182,7 +184,7 @@ class PostgreSQL:
             f'"{self.database}" and rename both:\n'
             f"  psql {where} -d postgres {back}\n"
             f"To give back its disk space when it is not needed:\n"
-            f"  dropdb {where} {shlex.quote(before)}"
+            f"  dropdb {where} -- {shlex.quote(before)}"
         )
 
 
