@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -76,6 +77,11 @@ def declare() -> Iterator[Callable[..., registry.Setting[Any]]]:
     registry._registered.update(others)
     static_layers._read.cache_clear()
     snapshot.forget()
+
+
+def pytest_collection_finish() -> None:
+    # What all tests share stays to the end: the collector need not look at it again and again.
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
