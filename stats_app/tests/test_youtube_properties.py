@@ -1,6 +1,7 @@
 """Reading answers of YouTube: whatever stands in them, it is taken or refused in a line."""
 
 import json
+import os
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from stats_app.tests.made_up import answer, channel_item, playlist_item, the_entry, video_item
 from stats_app.youtube import Answer, read
 
-quick = settings(max_examples=200, deadline=None, database=None)
+PROVE = os.environ.get("YTOPS_PROVE") == "1"
+quick = settings(max_examples=200 if PROVE else 50, deadline=None, database=None)
 
 surrogates = st.text(st.characters(categories=None, exclude_categories=[]))
 anything = st.recursive(

@@ -1,6 +1,7 @@
 """JSON columns: what is read, what is refused, and that both databases give it back."""
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ytops.db import strict_json
 from ytops.db.secrets import MASK
 from ytops.tests import examples
 
+PROVE = os.environ.get("YTOPS_PROVE") == "1"
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")).filter(
     lambda text: text != MASK
 )
@@ -52,7 +54,7 @@ def types_in(value: Any) -> str:
 
 
 class TestParse:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300 if PROVE else 75, deadline=None)
     @given(ANY.map(json.dumps) | STORABLE.map(json.dumps) | FRAGMENTS)
     def test_takes_nothing_but_what_json_takes_and_reads_it_alike(self, text: str) -> None:
         try:
@@ -61,12 +63,12 @@ class TestParse:
             return
         assert value == json.loads(text)  # which a NaN would not be
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100 if PROVE else 25, deadline=None)
     @given(STORABLE)
     def test_takes_everything_storable(self, value: Any) -> None:
         assert strict_json.parse(json.dumps(value)) == value
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100 if PROVE else 25, deadline=None)
     @given(STORABLE)
     def test_reads_what_is_shown(self, value: Any) -> None:
         assert strict_json.parse(strict_json.pretty(value)) == value
@@ -130,7 +132,7 @@ class TestStorable:
         strict_json.validate_storable(value)
 
     @pytest.mark.django_db
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=120 if PROVE else 30, deadline=None)
     @given(STORABLE | ANY)
     def test_what_passes_is_saved_and_comes_back_equal(self, value: Any) -> None:
         assume(value is not None)
