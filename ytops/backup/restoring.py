@@ -29,9 +29,16 @@ def restore(
 
     `name` with a slash is a path. `options` are for pg_restore.
     """
+
+    def keep() -> str:
+        kept, made = make_backup(engine, progress, sound=False)
+        if made.damage:
+            return f"What was there is kept as it was, damaged ({made.damage}), in {kept}."
+        return f"To go back to what was there: manage.py dbrestore -i {kept}"
+
     with proved(engine, name, progress, options) as (manifest, payload):
         confirm(manifest)
-        return engine.swap(payload, lambda: make_backup(engine, progress, sound=False)[0], progress)
+        return engine.swap(payload, keep, progress)
 
 
 @contextmanager

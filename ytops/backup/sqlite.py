@@ -15,7 +15,7 @@ from ytops.backup.manifest import Facts, Table, facts_of
 from ytops.backup.refusals import Busy, Damaged, DoesNotFit, Refusal
 from ytops.db.locks import file_lock
 
-NOTHING = "nothing"  # was kept
+NOTHING = "There was no database before."
 PAGES = 1024  # of a database, copied between two looks
 TABLES = """
     SELECT tables.name, columns.name FROM sqlite_schema AS tables
@@ -89,8 +89,8 @@ class SQLite:
         """Put the payload in the place of what is there; how to go back.
 
         One write transaction of SQLite: its readers and writers, and a crash, see all of it or
-        nothing. `keep` makes the safety copy when the write lock is held, so that nobody commits
-        between the two.
+        nothing. `keep` makes the safety copy, and tells how to go back, when the write lock is
+        held, so that nobody commits between the two.
         """
         kept = ""
         began = time.monotonic()
@@ -118,9 +118,7 @@ class SQLite:
                 source.backup(target, pages=min(PAGES, pages - 1), progress=step, sleep=0.005)
             with suppress(sqlite3.OperationalError):  # it is done; the rest of the disk may be full
                 target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        if kept == NOTHING:
-            return "There was no database before."
-        return f"To go back to what was there: manage.py dbrestore -i {kept}"
+        return kept
 
     def page(self, what: str) -> int:
         """Number or size of the pages that are there."""

@@ -80,7 +80,8 @@ class Command(BackupCommand):
             progress.end()
             self.say(f"Restored {engine.database} from {name}. {back}")
             if pending := migrations_after(self.manifest):
-                self.say(f"It has {pending} migrations less than this code: run manage.py setup.")
+                less = f"{pending} migration{'s' if pending > 1 else ''} less"
+                self.say(f"It has {less} than this code: run manage.py setup.")
             post_restore.send(**known, connector=engine)
 
 
