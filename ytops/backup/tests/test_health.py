@@ -72,7 +72,7 @@ def test_an_old_backup_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch)
     call_command("dbbackup", quiet=True)
     assert said() == []
     later = timezone.now() + timedelta(hours=49)
-    monkeypatch.setattr(storage.timezone, "now", lambda: later)
+    monkeypatch.setattr(timezone, "now", lambda: later)
     [(code, words)] = said()
     assert code == "ytops.W005"
     assert words.endswith("is 49 hours old: at most 48 are wanted.")
