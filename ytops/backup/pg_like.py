@@ -10,8 +10,9 @@ from ytops.backup.refusals import DoesNotFit
 
 # The columns differ between versions.
 DATABASE = """
-    SELECT oid, to_jsonb(pg_database), pg_encoding_to_char(encoding), pg_get_userbyid(datdba)
-    FROM pg_database WHERE datname = %s
+    SELECT pg_database.oid, to_jsonb(pg_database), pg_encoding_to_char(encoding),
+           pg_get_userbyid(datdba), spcname
+    FROM pg_database JOIN pg_tablespace ON pg_tablespace.oid = dattablespace WHERE datname = %s
 """
 GRANTS = """
     SELECT privilege_type, is_grantable, CASE WHEN grantee <> 0 THEN pg_get_userbyid(grantee) END
@@ -28,7 +29,7 @@ LISTS = {"search_path", "session_preload_libraries", "local_preload_libraries", 
 
 def create_like(server: psycopg.Connection[Any], name: str, new: str) -> None:
     """DoesNotFit if the role may not."""
-    [(oid, row, encoding, owner)] = server.execute(DATABASE, [name]).fetchall()
+    [(oid, row, encoding, owner, disk)] = server.execute(DATABASE, [name]).fetchall()
     provider = {"i": "icu", "b": "builtin"}.get(row["datlocprovider"], "libc")
     options = {"ENCODING": encoding, "LC_COLLATE": row["datcollate"], "LC_CTYPE": row["datctype"]}
     if provider != "libc":
@@ -36,6 +37,9 @@ def create_like(server: psycopg.Connection[Any], name: str, new: str) -> None:
         options |= {"LOCALE_PROVIDER": provider, f"{provider}_LOCALE": locale}
     made = [SQL("CREATE DATABASE {} TEMPLATE template0").format(Identifier(new))]
     made += [SQL(f"{option} {{}}").format(Literal(value)) for option, value in options.items()]
+    if disk != "pg_default":  # which a role may use that may not name it
+        made.append(SQL("TABLESPACE {}").format(Identifier(disk)))
+    made.append(SQL("CONNECTION LIMIT {}").format(Literal(row["datconnlimit"])))
     try:
         server.execute(SQL(" ").join(made))
         server.execute(

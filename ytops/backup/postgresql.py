@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copyfileobj
 from typing import IO, Any, cast
 
 import psycopg
@@ -149,11 +150,13 @@ class PostgreSQL:
             self.drop(server)  # that of a restore that was killed
             try:
                 create_like(server, self.database, self.scratch_name)
-                yield self.fill(command, environment, work)
+                yield self.fill(command, environment, payload, work)
             finally:
                 self.drop(server)
 
-    def fill(self, command: list[str], environment: dict[str, str], work: Path) -> Facts:
+    def fill(
+        self, command: list[str], environment: dict[str, str], payload: Path, work: Path
+    ) -> Facts:
         try:
             with running(command, environment, work):
                 pass
@@ -161,7 +164,9 @@ class PostgreSQL:
             if "role" in str(error):
                 hint = "Make the role, or restore with --pg-options='--no-owner --no-privileges'."
                 raise DoesNotFit(f"{error} {hint}") from None
-            raise Damaged(str(error)) from None
+            with payload.open("rb") as archive, self.read_through(work) as reader:
+                copyfileobj(archive, reader)  # Damaged, if that is why
+            raise
         with self.connect(self.scratch_name) as session:
             session.execute("ANALYZE")  # else the first queries after the swap are slow
             return facts_in(session)
