@@ -1,3 +1,5 @@
+import shlex
+from argparse import ArgumentTypeError
 from typing import Any
 
 from dbbackup.signals import post_restore, pre_restore
@@ -35,7 +37,9 @@ class Command(BackupCommand):
         parser.add_argument("-s", "--servername", help="The newest of this server.")
         parser.add_argument("--dry-run", action="store_true", help="Prove it and change nothing.")
         parser.add_argument("--noinput", action="store_true", help="Do not ask.")
-        parser.add_argument("--pg-options", default="", help="More options for pg_restore.")
+        parser.add_argument(
+            "--pg-options", default="", type=quoted, help="More options for pg_restore."
+        )
         parser.add_argument("-c", "--decrypt", action="store_true", help="It is, if need be.")
         parser.add_argument("-z", "--uncompress", action="store_true", help="It always is.")
         parser.add_argument("-p", "--passphrase", help="Refused: " + KEYS_ALONE)
@@ -83,6 +87,14 @@ class Command(BackupCommand):
                 less = f"{pending} migration{'s' if pending > 1 else ''} less"
                 self.say(f"It has {less} than this code: run manage.py setup.")
             post_restore.send(**known, connector=engine)
+
+
+def quoted(options: str) -> str:
+    try:
+        shlex.split(options)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{error}: {options}") from None
+    return options
 
 
 def path_of(given: str | None) -> str | None:
