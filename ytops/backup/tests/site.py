@@ -16,9 +16,13 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.test import override_settings
+from psycopg.sql import SQL, Identifier
 
 from ytops.tests.examples import one_of_each, video
 from ytops.tests.processes import url_of
+
+on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="of SQLite alone")
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="of PostgreSQL alone")
 
 TITLE = "😀 a 'pie', \"so\"\\ to say;\n\tDROP TABLE videos; --"
 METADATA = {"deep": [{"é": [None, True, 1e-7, 2**53, "\x7f", ""]}], "": {}}
@@ -65,7 +69,7 @@ class Site:
             with closing(sqlite3.connect(self.name)) as database, database:
                 database.execute(sql)
         else:
-            with psycopg.connect(url_of(self.name)) as server:
+            with psycopg.connect(os.environ["DATABASE_URL"], dbname=self.name) as server:
                 server.execute(sql)
 
     def content(self) -> dict[str, list[str]]:
@@ -105,7 +109,7 @@ def content_of_sqlite(path: str) -> dict[str, list[str]]:
 
 
 def content_of(site: Site) -> dict[str, list[str]]:
-    with psycopg.connect(url_of(site.name)) as server:
+    with psycopg.connect(os.environ["DATABASE_URL"], dbname=site.name) as server:
         found = {"": sorted(CASTS.sub("", row) for (row,) in server.execute(SCHEMA))}
         for name, columns in server.execute(COLUMNS).fetchall():
             rows = server.execute(f'SELECT ROW({columns})::text FROM "{name}"')
@@ -139,7 +143,9 @@ def copy_of(source: str, name: str) -> Iterator[None]:
     """A PostgreSQL database like another, in which nobody may be; gone at the end with all that
     was made of it."""
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        server.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(Identifier, (name, source)))
+        )
         try:
             yield
         finally:
@@ -147,7 +153,7 @@ def copy_of(source: str, name: str) -> Iterator[None]:
                 "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [name]
             )
             for (made,) in databases.fetchall():
-                server.execute(f'DROP DATABASE "{made}" WITH (FORCE)')
+                server.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(made)))
 
 
 def fill() -> None:

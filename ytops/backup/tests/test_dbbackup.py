@@ -24,15 +24,11 @@ from channels_app.models import Channel
 from ytops.backup import archive, storage
 from ytops.backup.manifest import Manifest
 from ytops.backup.tests.files import KEY, OTHER_KEY
-from ytops.backup.tests.site import Site, refused, said
+from ytops.backup.tests.site import Site, on_sqlite, refused, said
 from ytops.db.secrets import fingerprint
 from ytops.tests.processes import manage
 
 pytestmark = pytest.mark.django_db
-
-on_sqlite = pytest.mark.skipif(
-    "connection.vendor != 'sqlite'", reason="about a database that is a file"
-)
 
 
 def made(site: Site, *arguments: str) -> Path:

@@ -25,6 +25,7 @@ from ytops.backup.tests.site import (
     Site,
     close,
     copy_of,
+    on_sqlite,
     refused,
     said,
 )
@@ -238,7 +239,7 @@ def test_the_signals_of_dbbackup_are_sent(site: Site) -> None:
     assert {one["filename"] for one in heard} == {name}
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="of a file of SQLite")
+@on_sqlite
 def test_a_damaged_database_is_kept_as_it_is_and_is_not_a_backup_to_go_back_to(site: Site) -> None:
     before = site.content()
     name = backup_of(site)
@@ -258,7 +259,7 @@ def test_a_damaged_database_is_kept_as_it_is_and_is_not_a_backup_to_go_back_to(s
     assert said("dbrestore", "-i", name, "--dry-run")
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="of a file of SQLite")
+@on_sqlite
 @pytest.mark.parametrize("size", [512, 1024, 8192, 65536])
 def test_pages_of_any_size_come_back(size: int, site: Site) -> None:
     """With which the database was made on another machine."""

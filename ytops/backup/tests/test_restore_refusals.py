@@ -21,7 +21,7 @@ from pyrage import encrypt
 from ytops.backup import archive
 from ytops.backup.tests.conftest import new_site
 from ytops.backup.tests.files import KEY, OTHER_KEY, forged
-from ytops.backup.tests.site import Site, refused, said
+from ytops.backup.tests.site import Site, on_sqlite, refused, said
 from ytops.db.secrets import fingerprint
 from ytops.tests.processes import manage
 
@@ -220,14 +220,14 @@ def test_the_drill_of_a_backup_that_would_not_come_back_fails(
         (site.backups / newer).unlink()
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL's archive has no pages")
+@on_sqlite
 def test_one_bad_page_is_refused(site: Site, good: Good, tmp_path: Path) -> None:
     (file := tmp_path / "file").write_bytes(with_a_bad_page(good))
     code, message = refused("dbrestore", "-I", str(file), "--noinput")
     assert (code, message.startswith(f"{file}: SQLite finds it damaged: ")) == (3, True)
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="of a file of SQLite")
+@on_sqlite
 def test_a_row_that_a_constraint_forbids_or_an_index_lacks_is_refused(
     site: Site, good: Good, tmp_path: Path
 ) -> None:

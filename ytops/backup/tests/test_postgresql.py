@@ -1,0 +1,334 @@
+"""Backup and restore of PostgreSQL: tools, roles, passwords, what a database has beside rows."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.db import connections
+from psycopg.sql import SQL, Identifier
+
+from ytops.backup.pg_swap import shortened
+from ytops.backup.tests.site import Site, close, on_postgresql, refused, said
+
+pytestmark = [pytest.mark.django_db, on_postgresql]
+PASSWORD = "pass word'\"of=the%site"
+TOOLS = ("pg_dump", "pg_restore")
+
+
+def server(sql: str, *names: str, database: str | None = None) -> list[tuple[Any, ...]]:
+    """Ask the server, in a database of it; each {} is the name of something."""
+    given: dict[str, Any] = {"dbname": database} if database else {}
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True, **given) as session:
+        cursor = session.execute(SQL(sql).format(*map(Identifier, names)))
+        return cursor.fetchall() if cursor.description else []
+
+
+def connected_as(**settings: Any) -> None:
+    """Django's connection has other settings from now on."""
+    close()
+    own: Any = connections["default"]
+    own.settings_dict.update(settings)
+
+
+@pytest.fixture
+def role(site: Site) -> Iterator[Callable[..., str]]:
+    """Makes a role that has these attributes, such as CREATEDB."""
+    made: list[str] = []
+
+    def make(attributes: str = "") -> str:
+        made.append(f"role {uuid4().hex[:8]}")
+        server(f"CREATE ROLE {{}} LOGIN {attributes}", made[-1])
+        return made[-1]
+
+    yield make
+    close()
+    for name in made:
+        for database in site.databases():
+            server("REASSIGN OWNED BY {} TO CURRENT_USER", name, database=database)
+            server("DROP OWNED BY {}", name, database=database)
+        server("DROP ROLE {}", name)
+
+
+@pytest.fixture
+def tools(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a script in the place of a tool; {real} in it is the tool."""
+    place = site.folder / "tools"
+    place.mkdir()
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+    def put(name: str, script: str) -> None:
+        (place / name).unlink(missing_ok=True)
+        (place / name).write_text("#!/bin/sh\n" + script.format(real=shutil.which(name)))
+        (place / name).chmod(0o755)
+
+    return put
+
+
+PROVE = os.environ.get("YTOPS_PROVE") == "1"
+NAMES = [
+    "a-b 'c\"=%ü" + "x" * 63,
+    'quo"ted',
+    "it's",
+    "Ümläut",
+    "x" * 63,
+    "per%cent",
+    "-dash",
+    "a=b",
+]
+VERSION = 'if [ "$1" = --version ]; then exec {real} --version; fi\n'
+
+
+def test_a_tool_that_is_older_than_the_server_is_refused_with_both_versions(
+    site: Site, tools: Callable[..., None]
+) -> None:
+    said("dbbackup")
+    before = site.state()
+    [(version,)] = server("SELECT split_part(current_setting('server_version'), ' ', 1)")
+    for tool, commands in (
+        ("pg_restore", [("dbbackup",), ("dbrestore", "--noinput"), ("backup_drill",)]),
+        ("pg_dump", [("dbbackup",)]),
+    ):
+        tools(tool, f"echo '{tool} (PostgreSQL) 15.2 (Debian 15.2-1)'")
+        for command in commands:
+            code, words = refused(*command)
+            assert (code, f"the server is PostgreSQL {version}" in words) == (4, True)
+            assert f"{tool} is '{tool} (PostgreSQL) 15.2 (Debian 15.2-1)'" in words
+    assert site.state() == before
+
+
+def test_a_tool_that_does_not_tell_its_version_is_refused(
+    site: Site, tools: Callable[..., None]
+) -> None:
+    for script in ("exit 1", "echo nothing", "echo 'cannot be run' >&2; exit 127"):
+        tools("pg_dump", script)
+        code, words = refused("dbbackup")
+        assert (code, words.startswith("pg_dump ")) == (4, True)
+    assert site.files() == {}
+
+
+def test_a_tool_that_is_missing_is_refused_with_the_server_s_version(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said("dbbackup")
+    before = site.state()
+    (empty := site.folder / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+    for command, tool in ((("dbbackup",), "pg_dump"), (("dbrestore", "--noinput"), "pg_restore")):
+        code, words = refused(*command)
+        assert (code, f"{tool} is not installed, and the server is PostgreSQL " in words) == (
+            4,
+            True,
+        )
+    assert site.state() == before
+
+
+BAD_DUMPS = [
+    ("echo 'server closed the\nconnection' >&2; exit 1", 1, "pg_dump failed: server closed"),
+    (
+        '{real} "$@" | head -c 9000; echo "lost connection" >&2; exit 1',
+        1,
+        "pg_dump failed: lost connection",
+    ),
+    ('{real} "$@" | head -c 9000', 3, "pg_restore failed: "),
+    ("exit 0", 3, "pg_restore failed: "),
+    ("kill -9 $$", 1, "pg_dump failed: "),
+]
+
+
+def test_a_pg_dump_that_does_not_come_to_its_end_leaves_nothing(
+    site: Site, tools: Callable[..., None]
+) -> None:
+    """Its archive is read through before it gets a name: what is missing at its end is noticed."""
+    before = site.state()
+    for script, code, words in BAD_DUMPS:
+        tools("pg_dump", VERSION + script)
+        got, message = refused("dbbackup")
+        assert (got, message.startswith(words)) == (code, True), message
+    assert site.state() == before
+
+
+BAD_RESTORES = [
+    ("echo 'out of memory' >&2; exit 1", "pg_restore failed: out of memory"),
+    ("exit 0", "rows instead of "),
+    ('"{real}" --schema-only "$@"', "channels has 0 rows instead of 2"),
+]
+
+
+def test_a_pg_restore_that_does_not_restore_changes_nothing(
+    site: Site, tools: Callable[..., None]
+) -> None:
+    said("dbbackup")
+    before = site.state()
+    for script, words in BAD_RESTORES:
+        tools("pg_restore", VERSION + script)
+        code, message = refused("dbrestore", "--noinput")
+        assert (code, words in message) == (3, True), message
+    assert site.state() == before
+
+
+def test_the_password_is_in_no_command_line_and_no_output(
+    site: Site, tools: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = site.folder / "log"
+    for tool in TOOLS:
+        tools(
+            tool,
+            f"tr '\\0' '\\n' < /proc/$$/cmdline >> {log}\n"
+            f'echo "PGPASSWORD=$PGPASSWORD" >> {log}\n'
+            'exec {real} "$@"',
+        )
+    connected_as(PASSWORD=PASSWORD)
+    words = said("dbbackup") + said("dbrestore", "--noinput")
+    lines = log.read_text().splitlines()
+    assert f"PGPASSWORD={PASSWORD}" in lines  # else the tools could not connect
+    assert not [line for line in lines if PASSWORD in line and not line.startswith("PGPASSWORD=")]
+    assert PASSWORD not in words
+    assert PASSWORD not in str(capfd.readouterr())
+    assert PASSWORD.encode() not in b"".join(site.files().values())
+    connected_as(PORT="1", HOST="127.0.0.1")
+    code, message = refused("dbbackup")
+    assert (code, PASSWORD in message) == (1, False)
+
+
+FACTS = """
+    SELECT pg_get_userbyid(datdba), datacl::text, pg_encoding_to_char(encoding), datcollate,
+        datctype, datlocprovider, datconnlimit,
+        ARRAY(SELECT coalesce(setrole::regrole::text, '') || setconfig::text
+              FROM pg_db_role_setting WHERE setdatabase = pg_database.oid ORDER BY 1)
+    FROM pg_database WHERE datname = current_database()
+"""
+OF_TABLES = """
+    SELECT relname, pg_get_userbyid(relowner), relacl::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace ORDER BY 1
+"""
+
+
+def test_owner_grants_settings_and_locale_are_kept(site: Site, role: Callable[..., str]) -> None:
+    owner, reader = role(), role()
+    for sql, *names in (
+        ("ALTER DATABASE {} OWNER TO {}", site.name, owner),
+        ("REVOKE ALL ON DATABASE {} FROM PUBLIC", site.name),
+        ("GRANT CONNECT ON DATABASE {} TO {} WITH GRANT OPTION", site.name, reader),
+        ("ALTER DATABASE {} SET statement_timeout TO '5min'", site.name),
+        ('ALTER DATABASE {} SET search_path TO "$user", public', site.name),
+        ("ALTER DATABASE {} SET \"ytops.note\" TO 'it''s = a \"note\"'", site.name),
+        ("ALTER ROLE {} IN DATABASE {} SET work_mem TO '8MB'", reader, site.name),
+        ("ALTER DATABASE {} CONNECTION LIMIT 50", site.name),
+    ):
+        server(sql, *names)
+    for sql, *names in (
+        ("ALTER TABLE videos OWNER TO {}", owner),
+        ("GRANT SELECT ON videos TO {}", reader),
+    ):
+        server(sql, *names, database=site.name)
+    before = [server(sql, database=site.name) for sql in (FACTS, OF_TABLES)]
+    said("dbbackup")
+    said("dbrestore", "--noinput")
+    assert [server(sql, database=site.name) for sql in (FACTS, OF_TABLES)] == before
+
+
+def test_a_role_that_may_not_make_databases_backs_up_and_is_told_what_a_restore_needs(
+    site: Site, role: Callable[..., str]
+) -> None:
+    name = role()
+    server("ALTER DATABASE {} OWNER TO {}", site.name, name)
+    server("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", name, database=site.name)
+    server("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {}", name, database=site.name)
+    connected_as(USER=name)
+    said("dbbackup")
+    before = site.state()
+    for command in (("dbrestore", "--noinput"), ("backup_drill",)):
+        code, words = refused(*command)
+        assert (code, f'ALTER ROLE "{name}" CREATEDB' in words) == (4, True)
+    assert site.state() == before
+
+
+def test_a_role_that_does_not_own_the_database_is_told_so(
+    site: Site, role: Callable[..., str]
+) -> None:
+    name = role("CREATEDB")
+    server("GRANT pg_read_all_data TO {}", name)
+    connected_as(USER=name)
+    said("dbbackup")
+    before = site.state()
+    code, words = refused("dbrestore", "--noinput")
+    assert (code, site.database in words) == (4, True)
+    assert site.state() == before
+
+
+def test_the_owner_who_may_make_databases_needs_no_superuser(
+    site: Site, role: Callable[..., str]
+) -> None:
+    name = role("CREATEDB")
+    server("ALTER DATABASE {} OWNER TO {}", site.name, name)
+    for kind, relation in server(
+        "SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relname FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r')",
+        database=site.name,
+    ):
+        server(f"ALTER {kind} {{}} OWNER TO {{}}", relation, name, database=site.name)
+    before = site.content()
+    connected_as(USER=name)
+    said("dbbackup")
+    server("DELETE FROM video_statistics", database=site.name)
+    said("dbrestore", "--noinput")
+    assert site.content() == before
+
+
+def test_a_role_of_the_backup_that_is_not_here_is_named_with_a_way_out(
+    site: Site, role: Callable[..., str]
+) -> None:
+    gone = role()
+    server("GRANT SELECT ON videos TO {}", gone, database=site.name)
+    said("dbbackup")
+    server("DROP OWNED BY {}", gone, database=site.name)
+    server("ALTER ROLE {} RENAME TO {}", gone, f"{gone} gone")
+    try:
+        before = site.state()
+        code, words = refused("dbrestore", "--noinput")
+        assert (code, f'role "{gone}" does not exist' in words) == (4, True)
+        assert "--pg-options='--no-owner --no-privileges'" in words
+        assert site.state() == before
+        said("dbrestore", "--noinput", "--pg-options=--no-owner --no-privileges")
+        assert site.content() == before[0]
+    finally:
+        server("ALTER ROLE {} RENAME TO {}", f"{gone} gone", gone)
+
+
+def test_options_that_pg_restore_does_not_know_change_nothing(site: Site) -> None:
+    said("dbbackup")
+    before = site.state()
+    for options in ("--no-such-option", "--data-only", "'--no-owner"):
+        code, words = refused("dbrestore", "--noinput", f"--pg-options={options}")
+        assert code in (1, 2, 3), words
+    assert site.state() == before
+
+
+@pytest.mark.parametrize("name", NAMES if PROVE else NAMES[:1])
+def test_a_database_of_any_name(name: str, site: Site) -> None:
+    close()
+    name = shortened(f"{site.name}{name}", 63)
+    server("ALTER DATABASE {} RENAME TO {}", site.name, name)
+    connected_as(NAME=name)
+    renamed = Site(name, site.folder, site.backups)
+    try:
+        before = renamed.content()
+        words = said("dbbackup")
+        assert said("backup_drill").startswith(words.partition(":")[0])
+        words = said("dbrestore", "--noinput")
+        assert renamed.content() == before
+        close()
+        for command in [line for line in words.splitlines() if line.startswith("  ")]:
+            if "psql" in command:
+                subprocess.run(["bash", "-euc", command], check=True, capture_output=True)
+        assert renamed.content() == before
+    finally:
+        close()
+        with suppress(psycopg.errors.InvalidCatalogName):
+            server("ALTER DATABASE {} RENAME TO {}", name, site.name)
