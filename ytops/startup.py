@@ -10,6 +10,8 @@ from contextlib import contextmanager
 STARTUP = "startup"
 # gunicorn starts a worker that ends with 1 anew, for ever; at 3 it gives up.
 SERVER_GIVES_UP = 3
+# What a shell says of a process that SIGINT ended.
+INTERRUPTED = 130
 
 
 @contextmanager
@@ -36,6 +38,11 @@ def one_line_errors(*, exit_code: int = 1, traceback: bool = False) -> Iterator[
     try:
         with pool_warnings_kept() as pool:
             yield
+    except KeyboardInterrupt:
+        if traceback:
+            raise
+        print("ytops: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone: the interpreter must not flush to it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

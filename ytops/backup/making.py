@@ -80,7 +80,7 @@ def pack_database(
             )
 
         payload = archive.Hashed(
-            snapshot.payload, lambda done: progress("packed", done, snapshot.size)
+            snapshot.payload, lambda done: progress("Packing byte", done, snapshot.size)
         )
         file.touch(mode=0o600, exist_ok=False)
         with file.open("wb") as target:

@@ -60,7 +60,7 @@ class SQLite:
             source.backup(
                 target,
                 pages=PAGES,
-                progress=lambda status, left, total: progress("copied", total - left, total),
+                progress=lambda status, left, total: progress("Copying page", total - left, total),
             )
         with closing(opened(copy, "immutable=1")) as database:
             damage = first_problem(database, "quick_check")
@@ -105,7 +105,7 @@ class SQLite:
                     )
             elif status == sqlite3.SQLITE_OK and not kept:
                 kept = keep() if self.page("count") > 1 else NOTHING
-            progress("restored", total - left, total)
+            progress("Restoring page", total - left, total)
 
         with named(str(self.path)), closing(sqlite3.connect(self.path, timeout=0)) as target:
             self.prepare(target)

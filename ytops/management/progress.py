@@ -13,12 +13,13 @@ class Progress:
         self.shown = not quiet and sys.stderr.isatty()
         self.last, self.width = 0.0, 0
 
-    def __call__(self, words: str, done: int, total: int | None = None) -> None:
+    def __call__(self, words: str, done: int = 0, total: int | None = None) -> None:
         now = time.monotonic()
         if not self.shown or now - self.last < SHOWN_EVERY:
             return
         self.last = now
-        self.write(f"{words} {done / total:.0%}" if total else f"{words} {done:,}")
+        part = f"{done:,} of {total:,}" if total else f"{done:,}"
+        self.write(f"{words} {part}" if done else words)
 
     def write(self, text: str) -> None:
         sys.stderr.write("\r" + text.ljust(self.width) + "\r" * (not text))

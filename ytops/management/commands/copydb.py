@@ -12,16 +12,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.errors import LockNotAvailable
 
 from ytops.backup.refusals import Busy, Damaged, Refusal
+from ytops.management.progress import Progress
 from ytops.management.speaking import USAGE, SpeakingCommand
 from ytops.moving.copying import copy, take
 from ytops.moving.databases import TARGET, Source, opened_source, opened_target, refuse_rows
 from ytops.moving.preflight import Bad, bad_rows
-from ytops.moving.progress import Progress
 from ytops.moving.proof import keys_of_secrets, prove
 from ytops.moving.tables import Table, tables
 from ytops.settings import database
+from ytops.startup import INTERRUPTED
 
-INTERRUPTED = 130
 ENGINES = {"--from": ("sqlite", "sqlite:///PATH"), "--to": ("postgres", "postgresql://…")}
 
 
@@ -74,7 +74,7 @@ class Command(SpeakingCommand):
                 returncode=INTERRUPTED,
             ) from None
         finally:
-            self.progress.clear()
+            self.progress.end()
 
     def move(self, source: Source, target: BaseDatabaseWrapper) -> None:
         moved = tables()
@@ -92,7 +92,7 @@ class Command(SpeakingCommand):
             secrets = keys_of_secrets(target)
             others = source.others()
             source.refuse_if_written()
-        self.progress.clear()
+        self.progress.end()
         self.summarize(proofs, sequences(target))
         self.tell_keys(*secrets)
         self.tell_others(others)
@@ -102,8 +102,7 @@ class Command(SpeakingCommand):
         """What tells how many rows of a table are done."""
 
         def tick(table: Table, count: int = 0) -> None:
-            of = f"{count:,} of {self.totals[table.label]:,}" if count else ""
-            self.progress(f"{doing} {table.label} {of}")
+            self.progress(f"{doing} {table.label}", count, self.totals[table.label])
 
         return tick
 
@@ -111,7 +110,7 @@ class Command(SpeakingCommand):
         count = 0
         first: Bad | None = None
         for bad in bad_rows(source, moved, self.shown("checking")):
-            self.progress.clear()
+            self.progress.end()
             self.stdout.write(str(bad))
             first = first or bad
             count += 1
