@@ -144,3 +144,9 @@ def test_a_reader_that_went_away_is_no_error() -> None:
     result = finish(process)
     assert result.stderr == ""
     assert result.returncode == 1
+
+
+def test_an_interrupted_command_says_so_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        raise KeyboardInterrupt
+    assert (ended.value.code, capsys.readouterr().err) == (130, "ytops: interrupted\n")
