@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -307,6 +308,30 @@ def test_in_a_container_of_its_own(live: Site) -> None:
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "proved" in done.stdout
+
+
+@takes_long
+def test_on_the_disk_of_the_one_that_it_replaces(live: Site) -> None:
+    [data] = rows("postgres", "SHOW data_directory")
+    space = f"{live.name}_disk"
+    on_it = (
+        "SELECT datname FROM pg_database JOIN pg_tablespace ON pg_tablespace.oid = dattablespace "
+        f"WHERE spcname = '{space}'"
+    )
+    with tempfile.TemporaryDirectory() as disk, session("postgres") as server:
+        try:
+            os.chown(disk, os.stat(data).st_uid, -1)
+        except OSError:
+            pytest.skip("the server is on another machine, or of a user whom we may not act for")
+        server.execute(f"CREATE TABLESPACE {space} LOCATION '{disk}'")
+        try:
+            server.execute(f"ALTER DATABASE {live.name} SET TABLESPACE {space}")
+            restored()
+            assert sorted(rows("postgres", on_it)) == sorted([live.name, kept(live)])
+        finally:
+            for name in rows("postgres", on_it):
+                server.execute(f"ALTER DATABASE {name} SET TABLESPACE pg_default")
+            server.execute(f"DROP TABLESPACE {space}")
 
 
 @pytest.fixture
