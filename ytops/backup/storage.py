@@ -217,4 +217,10 @@ def clean(database: str, made: str) -> list[str]:
     surplus = [name for name in whole[settings.BACKUP_KEEP :] if name != made]
     for name in surplus:
         remove(name)
+    _, names = storage().listdir("")
+    for name in names:
+        of = name.removesuffix(BESIDE)
+        # Of a backup that was killed before it had its name.
+        if of != name and of not in names and of.startswith(f"{safe(database)}-"):
+            storage().delete(name)
     return surplus

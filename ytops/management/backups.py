@@ -1,6 +1,9 @@
 """What the commands on backups share."""
 
+import signal
 import sqlite3
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,7 +51,7 @@ class BackupCommand(SpeakingCommand):
         progress = Progress(quiet=quiet)
         try:
             engine = engine_of(alias)
-            with engine.lock():
+            with tidied_when_ended(), engine.lock():
                 yield engine, progress
         except BlockingIOError:
             raise CommandError(
@@ -60,6 +63,19 @@ class BackupCommand(SpeakingCommand):
             raise CommandError(" ".join(str(error).split())) from None
         finally:
             progress.end()
+
+
+@contextmanager
+def tidied_when_ended() -> Iterator[None]:
+    """SIGTERM, as a container or systemd sends it, leaves no more behind than Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def refuse_unknown(*aliases: str) -> None:

@@ -275,6 +275,19 @@ def test_backups_of_other_databases_stay(backups: Path, settings: LazySettings) 
     assert set(names()) == {made, *others}
 
 
+def test_a_manifest_whose_backup_was_killed_goes(backups: Path) -> None:
+    whole = put(backups, content=ENCRYPTED, encrypted=True)
+    orphans = [
+        put(backups, hours=1, content=ENCRYPTED, encrypted=True, database=database)
+        for database in ("ytops", "other")
+    ]
+    for name in orphans:
+        (backups / name).unlink()
+    storage.clean("ytops", whole)
+    left = {f"{name}{storage.BESIDE}" for name in (whole, orphans[1])}
+    assert set(os.listdir(backups)) == {whole, *left}
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
