@@ -1,9 +1,11 @@
 """A site for one test of backups: a database with rows and secrets, a folder, the commands."""
 
+import hashlib
 import io
 import os
 import re
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,11 +20,11 @@ from django.db import connection, connections
 from django.test import override_settings
 from psycopg.sql import SQL, Identifier
 
+from ytops.backup import archive
+from ytops.backup.manifest import Manifest
+from ytops.backup.tests.files import forged
 from ytops.tests.examples import one_of_each, video
 from ytops.tests.processes import url_of
-
-on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="of SQLite alone")
-on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="of PostgreSQL alone")
 
 TITLE = "😀 a 'pie', \"so\"\\ to say;\n\tDROP TABLE videos; --"
 METADATA = {"deep": [{"é": [None, True, 1e-7, 2**53, "\x7f", ""]}], "": {}}
@@ -189,3 +191,62 @@ def refused(command: str, *arguments: str) -> tuple[int, str]:
     assert "\n" not in message
     assert message.isprintable()
     return error.value.returncode, message
+
+
+def made(site: Site, *arguments: str) -> Path:
+    """Make a backup; its file."""
+    line = said("dbbackup", *arguments)
+    return site.backups / line.partition(":")[0]
+
+
+def opened(file: Path, *identities: Any) -> tuple[bytes, Manifest]:
+    payload = io.BytesIO()
+    with file.open("rb") as content:
+        manifest = archive.unpack(content, payload, list(identities))
+    return payload.getvalue(), manifest
+
+
+def backup_of(site: Site) -> str:
+    return said("dbbackup").partition(":")[0]
+
+
+def spoil(site: Site) -> None:
+    """What somebody did since the backup: rows, a table, a column."""
+    site.execute("DELETE FROM video_statistics")
+    site.execute("UPDATE videos SET title = 'spoilt'")
+    site.execute("CREATE TABLE made_since (x integer)")
+    site.execute("ALTER TABLE music ADD COLUMN more text")
+
+
+def go_back(words: str) -> None:
+    """Do what dbrestore says, as it says it."""
+    close()
+    if connection.vendor == "sqlite":
+        found = re.search(
+            r"^.*To go back to what was there: manage\.py (dbrestore) (-i \S+)$", words, re.M
+        )
+        assert found
+        said(found[1], *found[2].split(), "--noinput")
+    else:
+        found = re.search(r"^  (psql .*)$", words, re.M)
+        assert found
+        subprocess.run(["bash", "-euc", found[1]], check=True, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Good:
+    """A backup of the site, and what the site is like; nothing in this file changes it."""
+
+    name: str
+    file: bytes
+    payload: bytes
+    manifest: dict[str, Any]
+
+    def facts(self, **values: Any) -> bytes:
+        """With other facts in its manifest, and checksums that match."""
+        return self.told(facts=self.manifest["facts"] | values)
+
+    def told(self, payload: bytes | None = None, **values: Any) -> bytes:
+        payload = self.payload if payload is None else payload
+        own = {"sha256": hashlib.sha256(payload).hexdigest(), "size": len(payload)}
+        return forged(payload, self.manifest | own | values)

@@ -14,9 +14,9 @@ from django.db import connections
 from psycopg.sql import SQL, Identifier
 
 from ytops.backup.pg_swap import shortened
-from ytops.backup.tests.site import Site, close, on_postgresql, refused, said
+from ytops.backup.tests.site import Site, close, refused, said
 
-pytestmark = [pytest.mark.django_db, on_postgresql]
+pytestmark = pytest.mark.django_db
 PASSWORD = "pass word'\"of=the%site"
 TOOLS = ("pg_dump", "pg_restore")
 
@@ -81,6 +81,7 @@ NAMES = [
     "-dash",
     "a=b",
 ]
+takes_long = pytest.mark.skipif(not PROVE, reason="make prove runs it")
 VERSION = 'if [ "$1" = --version ]; then exec {real} --version; fi\n'
 
 
@@ -262,6 +263,7 @@ def test_a_role_that_does_not_own_the_database_is_told_so(
     assert site.state() == before
 
 
+@takes_long
 def test_the_owner_who_may_make_databases_needs_no_superuser(
     site: Site, role: Callable[..., str]
 ) -> None:
@@ -281,6 +283,7 @@ def test_the_owner_who_may_make_databases_needs_no_superuser(
     assert site.content() == before
 
 
+@takes_long
 def test_a_role_of_the_backup_that_is_not_here_is_named_with_a_way_out(
     site: Site, role: Callable[..., str]
 ) -> None:
@@ -301,6 +304,7 @@ def test_a_role_of_the_backup_that_is_not_here_is_named_with_a_way_out(
         server("ALTER ROLE {} RENAME TO {}", f"{gone} gone", gone)
 
 
+@takes_long
 def test_options_that_pg_restore_does_not_know_change_nothing(site: Site) -> None:
     said("dbbackup")
     before = site.state()
@@ -310,7 +314,8 @@ def test_options_that_pg_restore_does_not_know_change_nothing(site: Site) -> Non
     assert site.state() == before
 
 
-@pytest.mark.parametrize("name", NAMES if PROVE else NAMES[:1])
+@takes_long
+@pytest.mark.parametrize("name", NAMES)
 def test_a_database_of_any_name(name: str, site: Site) -> None:
     close()
     name = shortened(f"{site.name}{name}", 63)
