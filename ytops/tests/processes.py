@@ -38,6 +38,7 @@ def environment(**env: str | None) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith(OTHERS)},
         "ENV_FILE": os.devnull,
         "DATABASE_URL": url_of(str(connection.settings_dict["NAME"])),
+        "BACKUP_DIR": str(settings.BACKUP_DIR),
         "DJANGO_SETTINGS_MODULE": "ytops.settings",
         **env,
     }

@@ -17,6 +17,11 @@ NOT_OURS = ("DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "JOB_HANDLERS", "B
 for name in [name for name in os.environ if name.startswith(NOT_OURS)]:
     del os.environ[name]
 os.environ["HTTPS"] = "off"
+if "PYTEST_VERSION" in os.environ:
+    # Checks speak of the backups that a folder holds: a new one, of this process of pytest alone.
+    os.environ["BACKUP_DIR"] = tempfile.mkdtemp(
+        prefix="backups-", dir=os.path.dirname(os.environ["TEST_SQLITE_FILE"])
+    )
 
 from ytops.settings import *  # noqa: E402, F403
 from ytops.settings import STORAGES  # noqa: E402
