@@ -71,7 +71,9 @@ class PoolWarnings(logging.Filter):
     last = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.last = record.getMessage()
+        text = record.getMessage()
+        if not text.startswith("reconnection attempt"):  # that it gives up: not why
+            self.last = text
         return False
 
 

@@ -1,6 +1,7 @@
 """A command or a server that cannot start says why in one line."""
 
 import json
+import logging
 import os
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
-from ytops.startup import SERVER_GIVES_UP, one_line_errors
+from ytops.startup import SERVER_GIVES_UP, one_line_errors, pool_warnings_kept
 from ytops.tests.processes import answer_of_server, finish, manage, settings_of, start
 
 
@@ -134,6 +135,14 @@ def test_an_error_of_several_lines_becomes_one(
     said = capsys.readouterr().err
     assert said.startswith("ytops: the database of DATABASE_URL")
     assert said.endswith(": first second\n")
+
+
+def test_of_what_the_pool_says_the_cause_is_kept() -> None:
+    said = logging.getLogger("psycopg.pool").warning
+    with pool_warnings_kept() as pool:
+        said("error connecting in %r: %s", "pool-1", "it is shut down")
+        said("reconnection attempt in pool %r failed after %s sec", "pool-1", 2)
+    assert pool.last == "error connecting in 'pool-1': it is shut down"
 
 
 def test_a_reader_that_went_away_is_no_error() -> None:
