@@ -25,9 +25,7 @@ from ytops.backup.tests.site import (
     opened,
 )
 
-# Of one engine alone; and what does not depend on the engine, which runs once, in `make prove`
-# on both.
-OF_SQLITE, OF_POSTGRESQL = ["test_sqlite.py"], ["test_postgresql.py"]
+# What does not depend on the engine runs once, in `make prove` on both.
 OF_ANY = [
     "test_archive.py",
     "test_archive_damage.py",
@@ -36,10 +34,8 @@ OF_ANY = [
     "test_backup_options.py",
     "test_restore_options.py",
 ]
-if connection.vendor == "sqlite":
-    collect_ignore = OF_POSTGRESQL
-else:
-    collect_ignore = OF_SQLITE + ([] if os.environ.get("YTOPS_PROVE") == "1" else OF_ANY)
+once = connection.vendor != "sqlite" and os.environ.get("YTOPS_PROVE") != "1"
+collect_ignore = OF_ANY if once else []
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from psycopg.sql import SQL, Identifier
 
 from ytops.backup.pg_swap import shortened
 from ytops.backup.tests.site import Site, close, refused, said
 
+if connection.vendor != "postgresql":
+    pytest.skip("of PostgreSQL alone", allow_module_level=True)
 pytestmark = pytest.mark.django_db
 PASSWORD = "pass word'\"of=the%site"
 TOOLS = ("pg_dump", "pg_restore")

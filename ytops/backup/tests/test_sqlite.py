@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from ytops.backup.tests.site import (
     Good,
@@ -19,6 +20,8 @@ from ytops.backup.tests.site import (
     said,
 )
 
+if connection.vendor != "sqlite":
+    pytest.skip("of SQLite alone", allow_module_level=True)
 pytestmark = pytest.mark.django_db
 
 
