@@ -19,7 +19,7 @@ import pyrage
 import zstandard
 
 from ytops.backup.manifest import Manifest, load
-from ytops.backup.refusals import Damaged, DoesNotFit
+from ytops.backup.refusals import Damaged, DoesNotFit, Refusal
 
 BLOCK = 1 << 17
 # Level 1 makes these as small as level 3 does, in two thirds of the time. Two threads, with jobs
@@ -86,6 +86,8 @@ class Packing:
 
     def last_frame(self) -> bytes:
         text = self.manifest(self.payload.sha256.hexdigest(), self.payload.size).dump()
+        if len(text) > LONGEST_MANIFEST:
+            raise Refusal(f"It has too many tables: {len(text)} bytes of manifest.")
         content = text + LENGTH.pack(len(text))
         frame = FRAME.pack(MAGIC, len(content) + DIGEST) + content
         self.sha256.update(frame)

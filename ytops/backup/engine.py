@@ -1,6 +1,6 @@
 """What a backup and a restore ask of a database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,9 @@ class Engine(Protocol):
     def read_through(self, work: Path) -> AbstractContextManager[Writable]:
         """Takes a payload; Damaged at the end if the engine's own tool cannot read it."""
 
-    def scratch(self, payload: Path, work: Path, options: str) -> AbstractContextManager[Facts]:
+    def scratch(
+        self, payload: Path, work: Path, options: Sequence[str]
+    ) -> AbstractContextManager[Facts]:
         """Restore the payload beside the database; what is in it then."""
 
     def swap(self, payload: Path, keep: Callable[[], str], progress: Progress) -> str:

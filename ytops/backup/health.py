@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.checks import CheckMessage, Warning, register
 from django.db import connection
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from ytops.backup import storage
 from ytops.backup.engine import database_name
 from ytops.backup.storage import Backup
 
+REMEMBERED = 300  # seconds
 HOW = "manage.py dbbackup makes one; docs/BACKUP.md tells how to have it made daily."
 
 
@@ -27,15 +29,17 @@ class Health:
 
 
 def health() -> Health:
-    """Of the backups of the default database; reads their ends, and no database."""
-    hours = settings.BACKUP_MAX_AGE_HOURS
+    """Of the backups of the default database; reads the end of the newest, and no database."""
     try:
-        found = storage.stored(database_name(connection))
+        found = storage.listed(database_name(connection))
+        own = [one for one in found if one.server == storage.server_name()]
+        looked_at = (storage.look_at(name) for name in own or found)
+        newest = next((backup for backup in looked_at if backup), None)
     except Exception as error:  # whatever the library of another storage raises
         return Health(None, f"The backups cannot be listed: {error}")
-    if not found:
+    hours = settings.BACKUP_MAX_AGE_HOURS
+    if not newest:
         return Health(None, "" if folder_is_new() else "There is no backup.")
-    newest = found[0]
     if newest.damage:
         return Health(newest, f"The newest backup, {newest.name}, is damaged: {newest.damage}")
     if newest.age > timedelta(hours=hours):
@@ -56,7 +60,18 @@ def folder_is_new() -> bool:
 
 @register
 def backups_are_in_order(**kwargs: Any) -> list[CheckMessage]:
-    folder = storage.folder()
+    try:
+        found = misplaced(storage.folder())
+    except Exception as error:  # a storage that is not there to be asked
+        found = [Warning(f"The storage of the backups cannot be used: {error}", id="ytops.W003")]
+    if not found and (problem := health().problem):
+        found.append(Warning(problem, hint=HOW, id="ytops.W005"))
+    return found
+
+
+def misplaced(folder: Path | None) -> list[CheckMessage]:
+    if not folder:
+        return []
     found: list[CheckMessage] = [
         Warning(
             f"The backups are in {folder}, inside {name}, which the web server gives to everybody.",
@@ -64,14 +79,12 @@ def backups_are_in_order(**kwargs: Any) -> list[CheckMessage]:
             id="ytops.W004",
         )
         for name, public in public_folders()
-        if folder and folder.resolve().is_relative_to(public.resolve())
+        if folder.resolve().is_relative_to(public.resolve())
     ]
-    if folder and not folder.is_dir():
+    if not folder.is_dir():
         hint = "Is its disk there? manage.py setup makes it."
         missing = f"The folder of the backups, {folder}, is missing."
         found.append(Warning(missing, hint=hint, id="ytops.W003"))
-    elif problem := health().problem:
-        found.append(Warning(problem, hint=HOW, id="ytops.W005"))
     return found
 
 
@@ -85,7 +98,10 @@ def public_folders() -> Iterator[tuple[str, Path]]:
 
 @index_panel("Backup", "ytops/backup.html", "settings_app.view_systemconfiguration")
 def backup_panel(request: HttpRequest) -> dict[str, Any]:
-    found = health()
+    if settings.BACKUP_STORAGE:  # it may be far away
+        found = cast(Health, cache.get_or_set("ytops.backup.health", health, REMEMBERED))
+    else:
+        found = health()
     facts = found.newest and found.newest.manifest and found.newest.manifest.facts
     return {
         "newest": found.newest,

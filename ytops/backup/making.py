@@ -29,7 +29,7 @@ def make_backup(
             engine.database, engine.extension, created, server=server, encrypted=encrypted
         )
     storage.refuse_taken(name)
-    with storage.workplace(storage.folder() or settings.BACKUP_DIR) as work:
+    with storage.shared_workplace() as work:
         file = work / "backup"
         manifest = pack_database(engine, file, created, recipients, progress, sound=sound)
         storage.publish(file, name, manifest, encrypted=encrypted)

@@ -1,5 +1,7 @@
 """An empty PostgreSQL database that is made, owned, granted and set as another one is."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -18,6 +20,7 @@ GRANTS = """
     SELECT privilege_type, is_grantable, CASE WHEN grantee <> 0 THEN pg_get_userbyid(grantee) END
     FROM pg_database, aclexplode(datacl) WHERE pg_database.oid = %s
 """
+COMMENT = "SELECT shobj_description(%s, 'pg_database')"
 SETTINGS = """
     SELECT CASE WHEN setrole <> 0 THEN pg_get_userbyid(setrole) END, unnest(setconfig)
     FROM pg_db_role_setting WHERE setdatabase = %s
@@ -28,25 +31,44 @@ LISTS = {"search_path", "session_preload_libraries", "local_preload_libraries", 
 
 
 def create_like(server: psycopg.Connection[Any], name: str, new: str) -> None:
-    """DoesNotFit if the role may not."""
-    [(oid, row, encoding, owner, disk)] = server.execute(DATABASE, [name]).fetchall()
-    provider = {"i": "icu", "b": "builtin"}.get(row["datlocprovider"], "libc")
+    """An empty database of the same kind; DoesNotFit if the role may not."""
+    [(_, row, encoding, _, disk)] = server.execute(DATABASE, [name]).fetchall()
+    provider = {"i": "icu", "b": "builtin"}.get(row.get("datlocprovider"), "libc")
     options = {"ENCODING": encoding, "LC_COLLATE": row["datcollate"], "LC_CTYPE": row["datctype"]}
     if provider != "libc":
         locale = row.get("datlocale") or row.get("daticulocale")
         options |= {"LOCALE_PROVIDER": provider, f"{provider}_LOCALE": locale}
+        if rules := row.get("daticurules"):
+            options["ICU_RULES"] = rules
     made = [SQL("CREATE DATABASE {} TEMPLATE template0").format(Identifier(new))]
     made += [SQL(f"{option} {{}}").format(Literal(value)) for option, value in options.items()]
     if disk != "pg_default":  # which a role may use that may not name it
         made.append(SQL("TABLESPACE {}").format(Identifier(disk)))
     made.append(SQL("CONNECTION LIMIT {}").format(Literal(row["datconnlimit"])))
-    try:
+    with allowed(server, name):
         server.execute(SQL(" ").join(made))
-        server.execute(
-            SQL("ALTER DATABASE {} OWNER TO {}").format(Identifier(new), Identifier(owner))
-        )
-        for statement in [*same_grants(server, oid, new), *same_settings(server, oid, new)]:
+
+
+def set_like(server: psycopg.Connection[Any], name: str, new: str) -> None:
+    """The same owner, grants, settings and comment; when it is filled, for it may then be closed
+    to writers."""
+    [(oid, row, _, owner, _)] = server.execute(DATABASE, [name]).fetchall()
+    [(comment,)] = server.execute(COMMENT, [oid]).fetchall()
+    of = Identifier(new)
+    statements = [SQL("ALTER DATABASE {} OWNER TO {}").format(of, Identifier(owner))]
+    if row["datacl"] is not None:
+        statements += same_grants(server, oid, new, owner)
+    statements += same_settings(server, oid, new)
+    statements.append(SQL("COMMENT ON DATABASE {} IS {}").format(of, Literal(comment)))
+    with allowed(server, name):
+        for statement in statements:
             server.execute(statement)
+
+
+@contextmanager
+def allowed(server: psycopg.Connection[Any], name: str) -> Iterator[None]:
+    try:
+        yield
     except errors.InsufficientPrivilege as error:
         role = server.info.user
         raise DoesNotFit(
@@ -55,12 +77,11 @@ def create_like(server: psycopg.Connection[Any], name: str, new: str) -> None:
         ) from None
 
 
-def same_grants(server: psycopg.Connection[Any], oid: int, new: str) -> list[Composed]:
-    found = server.execute(GRANTS, [oid]).fetchall()
-    if not found:
-        return []
-    statements = [SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(Identifier(new))]
-    for privilege, grantable, role in found:
+def same_grants(server: psycopg.Connection[Any], oid: int, new: str, owner: str) -> list[Composed]:
+    """None to begin with: what a new database grants by itself is taken away."""
+    revoke = SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}")
+    statements = [revoke.format(Identifier(new), Identifier(owner))]
+    for privilege, grantable, role in server.execute(GRANTS, [oid]).fetchall():
         to = Identifier(role) if role else SQL("PUBLIC")
         statement = SQL(f"GRANT {privilege} ON DATABASE {{}} TO {{}}").format(Identifier(new), to)
         statements.append(statement + SQL(" WITH GRANT OPTION" if grantable else ""))

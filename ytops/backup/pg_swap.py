@@ -16,8 +16,9 @@ LONGEST_NAME = 63  # bytes, of a database
 LOCK_WAIT = "SET lock_timeout = '5s'"
 # Of other roles nothing more is shown to each. The server's own processes have no role.
 SESSIONS = """
-    SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL
+    SELECT pid, usename FROM pg_stat_activity WHERE datname = ANY(%s) AND usename IS NOT NULL
 """
+PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
 HOLDS_THE_NAME = """
     SELECT EXISTS (
         SELECT FROM pg_locks JOIN pg_database ON objid = pg_database.oid
@@ -40,8 +41,9 @@ def swap(connect: Connect, database: str, new: str) -> str:
     before = shortened(database, LONGEST_NAME - len(suffix)) + suffix
     done = threading.Event()
     with connect() as renaming:
+        refuse_prepared(renaming, database)
         ending = threading.Thread(
-            target=end_sessions, args=(connect, database, renaming.info.backend_pid, done)
+            target=end_sessions, args=(connect, database, new, renaming.info.backend_pid, done)
         )
         ending.start()
         try:
@@ -54,11 +56,12 @@ def swap(connect: Connect, database: str, new: str) -> str:
                 f"Another session has altered {database} and not committed that: end it and "
                 "restore again."
             ) from None
-        except errors.ObjectInUse:
-            who = ", ".join(sorted({user or "?" for _, user in sessions(renaming, database)}))
+        except errors.ObjectInUse as error:
+            found = sessions(renaming, database, new)
+            who = ", ".join(sorted({user or "?" for _, user in found})) or "its server"
             raise Busy(
-                f"Sessions in {database} could not be ended (of {who or 'its server'}): stop them "
-                "and restore again."
+                f"Sessions in {database} could not be ended, of {who}: stop them and restore "
+                f"again. ({error.diag.message_detail or error})"
             ) from None
         except errors.InsufficientPrivilege as error:
             raise DoesNotFit(f"{database} cannot be renamed: {error}. Its owner can.") from None
@@ -72,18 +75,29 @@ def rename(old: str, new: str) -> Composed:
     return SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new))
 
 
-def sessions(connection: psycopg.Connection[Any], database: str) -> list[tuple[int, str | None]]:
-    return connection.execute(SESSIONS, [database]).fetchall()
+def refuse_prepared(connection: psycopg.Connection[Any], database: str) -> None:
+    if found := connection.execute(PREPARED, [database]).fetchall():
+        names = ", ".join(gid for (gid,) in found)
+        raise Busy(
+            f"{database} has prepared transactions, which no session holds ({names}): COMMIT "
+            "PREPARED or ROLLBACK PREPARED each, and restore again."
+        )
 
 
-def end_sessions(connect: Connect, database: str, renaming: int, done: threading.Event) -> None:
+def sessions(connection: psycopg.Connection[Any], *databases: str) -> list[tuple[int, str | None]]:
+    return connection.execute(SESSIONS, [list(databases)]).fetchall()
+
+
+def end_sessions(
+    connect: Connect, database: str, new: str, renaming: int, done: threading.Event
+) -> None:
     """Until `done`, and only while new ones have to wait: else they would be ended twice."""
     with connect() as server:
         while not done.wait(0.01):
             held = server.execute(HOLDS_THE_NAME, [renaming, database]).fetchone()
             if held != (True,):
                 continue
-            for pid, _ in sessions(server, database):
+            for pid, _ in sessions(server, database, new):
                 try:
                     server.execute("SELECT pg_terminate_backend(%s)", [pid])
                 except errors.InsufficientPrivilege:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 from ytops.backup.archive import Writable
 from ytops.backup.engine import Progress, Snapshot, database_name
 from ytops.backup.manifest import Facts, Table, facts_of
-from ytops.backup.pg_like import create_like
+from ytops.backup.pg_like import create_like, set_like
 from ytops.backup.pg_swap import LONGEST_NAME, rename, shortened, swap
 from ytops.backup.pg_tools import ToolFailed, check_version, running
 from ytops.backup.refusals import Damaged, DoesNotFit
@@ -46,6 +47,14 @@ NO_TIMEOUTS = """
         'idle_in_transaction_session_timeout'
     )
 """
+
+# What pg_restore says, and what helps.
+MISFITS = {
+    r'role ".+" does not exist': "Make the role, or restore with "
+    "--pg-options='--no-owner --no-privileges'.",
+    r"permission denied|must be ": "Restore with a role that may do this.",
+    r"unsupported version \(": "The tools are older than those that made the backup.",
+}
 
 
 class PostgreSQL:
@@ -138,10 +147,10 @@ class PostgreSQL:
             raise Damaged(str(error)) from None
 
     @contextmanager
-    def scratch(self, payload: Path, work: Path, options: str) -> Iterator[Facts]:
+    def scratch(self, payload: Path, work: Path, options: Sequence[str]) -> Iterator[Facts]:
         """A database of its own, made and analysed; gone at the end unless it was swapped in."""
         self.scratch_name = scratch_name(self.database)
-        given = ("--exit-on-error", *shlex.split(options), str(payload))
+        given = ("--exit-on-error", *options, str(payload))
         command, environment = self.tool("pg_restore", self.scratch_name, *given)
         with self.maintenance() as server:
             # The lock on the database itself ends with the swap, before which we leave it.
@@ -150,7 +159,9 @@ class PostgreSQL:
             self.drop(server)  # that of a restore that was killed
             try:
                 create_like(server, self.database, self.scratch_name)
-                yield self.fill(command, environment, payload, work)
+                facts = self.fill(command, environment, payload, work)
+                set_like(server, self.database, self.scratch_name)
+                yield facts
             finally:
                 self.drop(server)
 
@@ -161,9 +172,9 @@ class PostgreSQL:
             with running(command, environment, work):
                 pass
         except ToolFailed as error:
-            if "role" in str(error):
-                hint = "Make the role, or restore with --pg-options='--no-owner --no-privileges'."
-                raise DoesNotFit(f"{error} {hint}") from None
+            for sign, hint in MISFITS.items():
+                if re.search(sign, str(error)):
+                    raise DoesNotFit(f"{error} {hint}") from None
             with payload.open("rb") as archive, self.read_through(work) as reader:
                 copyfileobj(archive, reader)  # Damaged, if that is why
             raise
@@ -180,14 +191,14 @@ class PostgreSQL:
         anybody committed is lost. How to go back."""
         self.session.close()  # it would be ended like all others
         before = swap(self.maintenance, self.database, self.scratch_name)
-        undone = shortened(self.database, LONGEST_NAME - 7) + "_undone"
+        undone = before.replace("_before_", "_undone_")
         renames = [rename(self.database, undone), rename(before, self.database)]
         where = shlex.join(self.where())
         back = " ".join(f"-c {shlex.quote(sql.as_string())}" for sql in renames)
         return (
             f'What was there is kept as the database "{before}". To go back, stop what uses '
             f'"{self.database}" and rename both:\n'
-            f"  psql {where} -d postgres {back}\n"
+            f"  psql {where} -d postgres --single-transaction {back}\n"
             f"To give back its disk space when it is not needed:\n"
             f"  dropdb {where} -- {shlex.quote(before)}"
         )

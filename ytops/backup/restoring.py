@@ -1,6 +1,6 @@
 """Restores a backup: proves it beside the database first, then swaps it in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def restore(
     progress: Progress,
     confirm: Callable[[Manifest], None],
     *,
-    options: str = "",
+    options: Sequence[str] = (),
 ) -> str:
     """Prove the backup `name`, ask `confirm` (which may raise), swap it in; how to go back.
 
@@ -43,11 +43,11 @@ def restore(
 
 @contextmanager
 def proved(
-    engine: Engine, name: str, progress: Progress, options: str = ""
+    engine: Engine, name: str, progress: Progress, options: Sequence[str] = ()
 ) -> Iterator[tuple[Manifest, Path]]:
     """Restore a backup into a scratch database and compare that with the manifest."""
     identities = archive.identities_of(settings.BACKUP_IDENTITY_FILE)
-    with storage.workplace(storage.folder() or settings.BACKUP_DIR) as work:
+    with storage.shared_workplace() as work:
         payload = work / "payload"
         with ExitStack() as stack:
             with about(name):

@@ -1,8 +1,9 @@
 """Backup and restore of an SQLite database through SQLite's own backup call."""
 
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -76,13 +77,18 @@ class SQLite:
         yield Sink()
 
     @contextmanager
-    def scratch(self, payload: Path, work: Path, options: str) -> Iterator[Facts]:
+    def scratch(self, payload: Path, work: Path, options: Sequence[str]) -> Iterator[Facts]:
         if options:
             raise DoesNotFit("--pg-options is for PostgreSQL.")
-        with closing(opened(payload, "immutable=1")) as database:
+        with closing(opened(payload)) as database:
             if damage := first_problem(database, "integrity_check"):
-                raise Damaged(f"SQLite finds it damaged: {damage}")
+                # An index without some row: quick_check does not see it, and it can be made anew.
+                with suppress(sqlite3.DatabaseError):
+                    database.execute("REINDEX")
+                if first_problem(database, "integrity_check"):
+                    raise Damaged(f"SQLite finds it damaged: {damage}")
             facts = facts_in(database)
+            database.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file
         yield facts
 
     def swap(self, payload: Path, keep: Callable[[], str], progress: Progress) -> str:
@@ -168,7 +174,7 @@ def opened(path: Path, *options: str) -> sqlite3.Connection:
     if not path.is_file():
         raise DoesNotFit(f"There is no database {path}.")
     given = "&".join(("mode=rw", *options))
-    return sqlite3.connect(f"file:{quote(str(path))}?{given}", uri=True)
+    return sqlite3.connect(f"file://{quote(os.path.abspath(path))}?{given}", uri=True)
 
 
 def first_problem(database: sqlite3.Connection, check: str) -> str:

@@ -27,25 +27,34 @@ from ytops.db.locks import file_lock
 
 # DATABASE-SERVER-TIME.ENGINE.zst, or .zst.age: nothing but a backup that was whole once has it.
 NAME = re.compile(
-    r"(?P<database>[^-/]+)-(?P<server>[^/]+)-(?P<time>\d{8}T\d{6}\.\d{3}Z)"
-    r"\.(?P<engine>sqlite3|pgdump)\.zst(?P<encrypted>\.age)?"
+    r"(?P<database>[\w.]+)-(?P<server>[\w.-]+)-(?P<time>\d{8}T\d{6}\.\d{3}Z)"
+    r"\.(?P<engine>sqlite3|pgdump)\.zst(?P<encrypted>\.age)?",
+    re.ASCII,
 )
 TIME = "%Y%m%dT%H%M%S.%f"
 # The manifest of an encrypted backup, once more and readable, with what the file was like.
 BESIDE = ".manifest"
-UNFINISHED = ".unfinished-"
+UNFINISHED = ".unfinished-ytops-"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRIED = f"{UNFINISHED}lock"
 
 
 @dataclass(frozen=True)
-class Backup:
+class Name:
     name: str
     database: str
     server: str
     created: datetime
-    size: int  # bytes
     encrypted: bool
+
+    @property
+    def of_the_future(self) -> bool:
+        return self.created > timezone.now() + timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Backup(Name):
+    size: int  # bytes
     manifest: Manifest | None  # None if it is damaged, or encrypted and without one beside it
     damage: str = ""
 
@@ -75,30 +84,58 @@ def file_name(
     database: str, engine: str, created: datetime, *, server: str = "", encrypted: bool
 ) -> str:
     time = created.strftime(TIME)[:-3] + "Z"
-    server = safe(server or socket.gethostname(), also="-")
-    return f"{safe(database)}-{server}-{time}.{engine}.zst{'.age' if encrypted else ''}"
+    end = ".age" if encrypted else ""
+    return f"{safe(database)}-{server_name(server)}-{time}.{engine}.zst{end}"
 
 
-def stored(database: str | None = None) -> list[Backup]:
-    """The backups of a database, or of all, the newest first; nothing is read but their ends."""
+def server_name(given: str = "") -> str:
+    """As it stands in a backup's name."""
+    return safe(given or socket.gethostname(), also="-")
+
+
+def listed(database: str | None = None) -> list[Name]:
+    """The names of the backups of a database, or of all, the newest first.
+
+    Those of the future are the last: a clock was wrong, and they would be the newest for ever.
+    """
     try:
         _, names = storage().listdir("")
     except FileNotFoundError:
         return []
-    found = [backup_of(name, match) for name in names if (match := NAME.fullmatch(name))]
-    wanted = [one for one in found if one and (not database or one.database == safe(database))]
-    return sorted(wanted, key=lambda one: one.created, reverse=True)
+    place = folder()
+    found = [
+        Name(name, match["database"], match["server"], created, bool(match["encrypted"]))
+        for name in names
+        if (match := NAME.fullmatch(name))
+        and (created := time_of(match["time"]))
+        and (not database or match["database"] == safe(database))
+        and (not place or (place / name).is_file())  # and no pipe that would be waited for
+    ]
+    return sorted(found, key=lambda one: (not one.of_the_future, one.created), reverse=True)
 
 
-def backup_of(name: str, match: re.Match[str]) -> Backup | None:
-    """None if it has gone meanwhile, or its name holds no time."""
-    encrypted = bool(match["encrypted"])
+def time_of(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text + "+0000", TIME + "Z%z")
+    except ValueError:
+        return None
+
+
+def stored(database: str | None = None) -> list[Backup]:
+    """As `listed`, with what stands at the ends of the files."""
+    return [backup for name in listed(database) if (backup := look_at(name))]
+
+
+def look_at(name: Name) -> Backup | None:
+    """None if it has gone meanwhile."""
     manifest, size, damage = None, 0, ""
     try:
-        created = datetime.strptime(match["time"] + "+0000", TIME + "Z%z")
-        size = storage().size(name)
-        manifest = manifest_beside(name, size) if encrypted else manifest_inside(name)
-    except (FileNotFoundError, ValueError):
+        size = storage().size(name.name)
+        if name.encrypted:
+            manifest = manifest_beside(name.name, size)
+        else:
+            manifest = manifest_inside(name.name)
+    except FileNotFoundError:
         return None
     except Refusal as error:
         damage = str(error)
@@ -106,9 +143,9 @@ def backup_of(name: str, match: re.Match[str]) -> Backup | None:
         damage = f"It cannot be read: {error.strerror}."
     if manifest and manifest.damage:
         damage = f"It was made of a damaged database: {manifest.damage}"
-    return Backup(
-        name, match["database"], match["server"], created, size, encrypted, manifest, damage
-    )
+    if not damage and name.of_the_future:
+        damage = "Its time is in the future: a clock was wrong."
+    return Backup(**vars(name), size=size, manifest=manifest, damage=damage)
 
 
 def manifest_inside(name: str) -> Manifest | None:
@@ -136,25 +173,33 @@ def folder() -> Path | None:
 
 @contextmanager
 def workplace(place: Path) -> Iterator[Path]:
-    """A folder in `place` for what is not finished; it goes in any case.
-
-    A killed process leaves one behind, without the lock on it: the next run removes that.
-    """
+    """A folder in `place` for what is not finished; it goes in any case."""
     place.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
-        with file_lock(place / TRIED):
-            for left in place.glob(f"{UNFINISHED}*/"):
-                with suppress(BlockingIOError), locked(left):
-                    shutil.rmtree(left)
-            made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
-            stack.callback(shutil.rmtree, made, ignore_errors=True)
-            stack.enter_context(locked(made))
+        made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
+        stack.callback(shutil.rmtree, made, ignore_errors=True)
+        stack.enter_context(locked(made))
         try:
             yield made
         except OSError as error:
             if error.errno not in FULL or error.filename:
                 raise
             raise OSError(error.errno, error.strerror, str(place)) from None
+
+
+@contextmanager
+def shared_workplace() -> Iterator[Path]:
+    """That of the storage. A killed process leaves its own behind, unlocked: the next run removes
+    that."""
+    place = folder() or settings.BACKUP_DIR
+    place.mkdir(mode=0o700, exist_ok=True)
+    with ExitStack() as stack:
+        with file_lock(place / TRIED):
+            for left in place.glob(f"{UNFINISHED}*/"):
+                with suppress(OSError), locked(left):
+                    shutil.rmtree(left)
+            made = stack.enter_context(workplace(place))
+        yield made
 
 
 @contextmanager
@@ -208,19 +253,19 @@ def remove(name: str) -> None:
     storage().delete(name + BESIDE)
 
 
-def clean(database: str, made: str) -> list[str]:
-    """Remove the backups of this database that are older than the newest BACKUP_KEEP whole ones.
+def clean(database: str, server: str, made: str) -> list[str]:
+    """Remove what is older than the newest BACKUP_KEEP whole backups of a database and a server.
 
     Never `made`, which was proved just now; what is damaged is neither counted nor removed.
     """
-    whole = [one.name for one in stored(database) if not one.damage]
-    surplus = [name for name in whole[settings.BACKUP_KEEP :] if name != made]
+    whole = [one for one in stored(database) if one.server == server and not one.damage]
+    surplus = [one.name for one in whole[settings.BACKUP_KEEP :] if one.name != made]
     for name in surplus:
         remove(name)
     _, names = storage().listdir("")
     for name in names:
         of = name.removesuffix(BESIDE)
         # Of a backup that was killed before it had its name.
-        if of != name and of not in names and of.startswith(f"{safe(database)}-"):
+        if of != name and of not in names and of.startswith(f"{safe(database)}-{server}-"):
             storage().delete(name)
     return surplus

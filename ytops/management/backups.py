@@ -16,16 +16,15 @@ from django.template.defaultfilters import filesizeformat
 from ytops.backup.engine import Engine
 from ytops.backup.manifest import Manifest
 from ytops.backup.postgresql import PostgreSQL
-from ytops.backup.refusals import Refusal
+from ytops.backup.refusals import Busy, DoesNotFit, Refusal
 from ytops.backup.sqlite import SQLite
-from ytops.backup.storage import Backup, safe, stored
+from ytops.backup.storage import listed, server_name
 from ytops.management.progress import Progress
 from ytops.management.speaking import USAGE, SpeakingCommand
 
-BUSY = 5
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 usage; 3 damaged; 4 does not fit (engine, schema, keys, "
-    "tools); 5 busy; 6 not confirmed. Whatever is not 0 has changed nothing."
+    "tools); 5 busy; 6 not confirmed. Whatever is not 0 has left the database as it was."
 )
 ENGINES: dict[str, Any] = {"sqlite": SQLite, "postgresql": PostgreSQL}
 
@@ -55,12 +54,16 @@ class BackupCommand(SpeakingCommand):
                 yield engine, progress
         except BlockingIOError:
             raise CommandError(
-                "Another backup or restore of this database is running.", returncode=BUSY
+                "Another backup or restore of this database is running.", returncode=Busy.exit_code
             ) from None
         except Refusal as error:
             raise CommandError(str(error), returncode=error.exit_code) from None
         except (psycopg.Error, sqlite3.Error, OSError) as error:
             raise CommandError(" ".join(str(error).split())) from None
+        except CommandError:
+            raise
+        except Exception as error:  # whatever the library of another storage raises
+            raise CommandError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
         finally:
             progress.end()
 
@@ -97,17 +100,30 @@ def engine_of(alias: str) -> Engine:
     return engine
 
 
-def newest(engine: Engine, server: str | None = None) -> Backup:
-    """CommandError if there is none of this database, naming those that there are."""
-    found = stored(engine.database)
-    if server:
-        found = [one for one in found if one.server == safe(server, "-")]
-    if not found:
-        of = f"{engine.database}{f' of the server {server}' if server else ''}"
-        others = sorted({one.database for one in stored()} - {engine.database})
-        hint = f": there are some of {', '.join(others)}; -i takes a name." if others else "."
-        raise CommandError(f"There is no backup of {of}{hint}", returncode=4)
-    return found[0]
+def newest(engine: Engine, server: str | None = None) -> str:
+    """The name of the newest backup, of this server unless another is named.
+
+    CommandError if there is none of this database, or if only several other servers have some: a
+    storage may be shared, and theirs may be another database of the same name.
+    """
+    found = listed(engine.database)
+    own = [one for one in found if one.server == server_name(server or "")]
+    servers = sorted({one.server for one in found})
+    if own:
+        return own[0].name
+    if not server and len(servers) == 1:
+        return found[0].name
+    if servers:
+        raise CommandError(
+            f"There is no backup of {engine.database} of the server {server_name(server or '')}: "
+            f"there are some of {', '.join(servers)}; -s names one of them.",
+            returncode=DoesNotFit.exit_code,
+        )
+    others = sorted({one.database for one in listed()})
+    hint = f": there are some of {', '.join(others)}; -i takes a name." if others else "."
+    raise CommandError(
+        f"There is no backup of {engine.database}{hint}", returncode=DoesNotFit.exit_code
+    )
 
 
 def refuse(options: dict[str, Any], **reasons: str) -> None:

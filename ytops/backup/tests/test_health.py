@@ -63,7 +63,7 @@ def test_the_first_backup_is_due_when_the_folder_is_old(
 
 
 def test_the_first_backup_is_due_when_one_was_tried(empty: Path) -> None:
-    with storage.workplace(empty):
+    with storage.shared_workplace():
         pass
     assert said() == [("ytops.W005", "There is no backup.")]
 
@@ -94,7 +94,7 @@ def test_a_storage_that_cannot_be_listed_is_warned_of(
     def fail(*args: object) -> None:
         raise RuntimeError("no such bucket")
 
-    monkeypatch.setattr(storage, "stored", fail)
+    monkeypatch.setattr(storage, "listed", fail)
     assert said() == [("ytops.W005", "The backups cannot be listed: no such bucket")]
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from dbbackup.signals import pre_backup, pre_restore
+from django.conf import LazySettings
 from django.db import connection
 from django.dispatch import Signal
 
 from ytops.backup import pg_swap, postgresql, storage
-from ytops.backup.tests.site import Site, refused, said
+from ytops.backup.tests.site import Site, folder_storage, refused, said
 
 pytestmark = pytest.mark.django_db
 BUSY = (5, "Another backup or restore of this database is running.")
@@ -78,12 +79,15 @@ def test_after_one_that_failed(site: Site) -> None:
     assert "proved" in said("dbbackup")
 
 
-def test_of_two_databases_the_folders_are_not_taken_for_left_behind(tmp_path: Path) -> None:
-    killed = tmp_path / ".unfinished-killed"
+def test_of_two_databases_the_folders_are_not_taken_for_left_behind(
+    tmp_path: Path, settings: LazySettings
+) -> None:
+    settings.STORAGES = settings.STORAGES | {"dbbackup": folder_storage(tmp_path)}
+    killed = tmp_path / f"{storage.UNFINISHED}killed"
     killed.mkdir()
-    with storage.workplace(tmp_path) as first:
+    with storage.shared_workplace() as first:
         assert not killed.exists()
-        with storage.workplace(tmp_path) as second:
+        with storage.shared_workplace() as second:
             assert first.exists()
             assert second.exists()
-    assert [path.name for path in tmp_path.iterdir()] == [".unfinished-lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [storage.TRIED]

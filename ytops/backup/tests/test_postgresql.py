@@ -201,7 +201,7 @@ def test_the_password_is_in_no_command_line_and_no_output(
 
 FACTS = """
     SELECT pg_get_userbyid(datdba), datacl::text, pg_encoding_to_char(encoding), datcollate,
-        datctype, datlocprovider, datconnlimit,
+        datctype, datlocprovider, datconnlimit, shobj_description(oid, 'pg_database'),
         ARRAY(SELECT coalesce(setrole::regrole::text, '') || setconfig::text
               FROM pg_db_role_setting WHERE setdatabase = pg_database.oid ORDER BY 1)
     FROM pg_database WHERE datname = current_database()
@@ -223,6 +223,7 @@ def test_owner_grants_settings_and_locale_are_kept(site: Site, role: Callable[..
         ("ALTER DATABASE {} SET \"ytops.note\" TO 'it''s = a \"note\"'", site.name),
         ("ALTER ROLE {} IN DATABASE {} SET work_mem TO '8MB'", reader, site.name),
         ("ALTER DATABASE {} CONNECTION LIMIT 50", site.name),
+        ("COMMENT ON DATABASE {} IS 'it''s mine'", site.name),
     ):
         server(sql, *names)
     for sql, *names in (
@@ -234,6 +235,19 @@ def test_owner_grants_settings_and_locale_are_kept(site: Site, role: Callable[..
     said("dbbackup")
     said("dbrestore", "--noinput")
     assert [server(sql, database=site.name) for sql in (FACTS, OF_TABLES)] == before
+
+
+def test_what_is_taken_from_everybody_and_closed_to_writers_stays_so(site: Site) -> None:
+    for sql in (
+        "REVOKE ALL ON DATABASE {} FROM PUBLIC, CURRENT_USER",
+        "ALTER DATABASE {} SET default_transaction_read_only TO on",
+    ):
+        server(sql, site.name)
+    before = server(FACTS, database=site.name)
+    assert before[0][1] == "{}"
+    said("dbbackup")
+    said("dbrestore", "--noinput")
+    assert server(FACTS, database=site.name) == before
 
 
 def test_a_role_that_may_not_make_databases_backs_up_and_is_told_what_a_restore_needs(
@@ -306,13 +320,16 @@ def test_a_role_of_the_backup_that_is_not_here_is_named_with_a_way_out(
         server("ALTER ROLE {} RENAME TO {}", f"{gone} gone", gone)
 
 
-@takes_long
-def test_options_that_pg_restore_does_not_know_change_nothing(site: Site) -> None:
+@pytest.mark.parametrize(
+    "options", ["-d {} --clean --if-exists", "--create --clean", "--no-such-option", "'--no-owner"]
+)
+def test_options_that_could_reach_another_database_are_refused(options: str, site: Site) -> None:
     said("dbbackup")
+    site.execute("UPDATE music SET title = 'committed later'")
     before = site.state()
-    for options in ("--no-such-option", "--data-only", "'--no-owner"):
-        code, words = refused("dbrestore", "--noinput", f"--pg-options={options}")
-        assert code in (1, 2, 3), words
+    given = options.format(site.name)
+    code, _ = refused("dbrestore", "--dry-run", f"--pg-options={given}")
+    assert code in (1, 2)
     assert site.state() == before
 
 

@@ -44,7 +44,6 @@ def test_the_newest_or_the_one_that_is_named_or_the_newest_of_a_server(site: Sit
         site.execute(f"UPDATE music SET title = '{server}'")
         names.append(said("dbbackup", "-s", server).partition(":")[0])
     options = [
-        ((), "two"),
         (("-i", names[0]), "one"),
         (("-s", "two"), "two"),
         (("-s", "one"), "one"),
@@ -52,6 +51,12 @@ def test_the_newest_or_the_one_that_is_named_or_the_newest_of_a_server(site: Sit
     for option, title in options:
         words = said("dbrestore", "--dry-run", *option)
         assert words.startswith(names[title == "two"])
+    code, message = refused("dbrestore", "--dry-run")
+    assert code == 4
+    assert message.endswith(": there are some of one, two; -s names one of them.")
+    said("backup_drill", "-s", "two")
+    own = said("dbbackup").partition(":")[0]
+    assert said("dbrestore", "--dry-run").startswith(own)
     said("dbrestore", "--noinput", "-s", "one")
     assert "'one'" in str(site.content()["music"]) or "one," in str(site.content()["music"])
 

@@ -3,14 +3,17 @@ nothing is changed: no row, no file, no database."""
 
 import gzip
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import zstandard
 from django.conf import LazySettings
 from django.db import connection
+from django.utils import timezone
 from pyrage import encrypt
 
+from ytops.backup import storage
 from ytops.backup.tests.files import KEY, forged
 from ytops.backup.tests.site import (
     Good,
@@ -152,7 +155,8 @@ def test_what_must_not_be_restored_is_refused(
 
 
 def test_the_drill_of_a_backup_that_would_not_come_back_fails(unchanged: Site, good: Good) -> None:
-    newer = good.name.replace("-20", "-29", 1)  # 2926
+    soon = timezone.now() + timedelta(minutes=10)
+    newer = storage.file_name(unchanged.database, good.name.split(".")[-2], soon, encrypted=False)
     try:
         for case in ("cut at a half", "nothing", "with another number of rows"):
             make, expected, words = CASES[case]
@@ -213,7 +217,8 @@ def test_without_a_backup_of_this_database_others_are_named(
 ) -> None:
     assert refused("dbrestore", "-s", "other", "--noinput") == (
         4,
-        f"There is no backup of {unchanged.database} of the server other.",
+        f"There is no backup of {unchanged.database} of the server other: there are some of "
+        f"{storage.server_name()}; -s names one of them.",
     )
     options = {"location": tmp_path}
     backend = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}

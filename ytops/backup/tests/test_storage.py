@@ -19,7 +19,7 @@ from ytops.backup import storage
 from ytops.backup.refusals import DoesNotFit
 from ytops.backup.tests.files import FACTS, forged, manifest_of, noise, packed
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NOON = datetime(2020, 11, 22, 12, tzinfo=UTC)
 PLAIN, ENCRYPTED = packed(b"payload"), packed(b"payload", "encrypted")
 IN_MEMORY = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
 
@@ -226,15 +226,15 @@ def test_the_newest_are_kept_counted_over_all_kinds(backups: Path, settings: Laz
     made = [
         put(backups, hours=0),
         put(backups, hours=1, content=ENCRYPTED, encrypted=True),
-        put(backups, hours=2, server="other"),
+        put(backups, hours=2),
         put(backups, hours=3, content=ENCRYPTED, encrypted=True),
         put(backups, hours=4),
     ]
-    assert storage.clean("ytops", made[4]) == [made[1], made[0]]
+    assert storage.clean("ytops", "web", made[4]) == [made[1], made[0]]
     assert names() == [made[4], made[3], made[2]]
     assert not (backups / f"{made[1]}{storage.BESIDE}").exists()
     assert (backups / f"{made[3]}{storage.BESIDE}").exists()
-    assert storage.clean("ytops", made[4]) == []
+    assert storage.clean("ytops", "web", made[4]) == []
 
 
 def test_damaged_ones_and_junk_are_neither_counted_nor_removed(
@@ -249,10 +249,10 @@ def test_damaged_ones_and_junk_are_neither_counted_nor_removed(
     bad += [put(backups, hours=5, content=forged(b"", newer))]
     (backups / "ytops-9.sqlite3.zst").write_bytes(b"")
     before = sorted(os.listdir(backups))
-    assert storage.clean("ytops", whole[1]) == []
+    assert storage.clean("ytops", "web", whole[1]) == []
     assert sorted(os.listdir(backups)) == before
     third = put(backups, hours=6)
-    assert storage.clean("ytops", third) == [whole[0]]
+    assert storage.clean("ytops", "web", third) == [whole[0]]
     assert set(names()) == {whole[1], third, *bad}
 
 
@@ -260,10 +260,15 @@ def test_what_was_made_just_now_stays_though_others_are_of_the_future(
     backups: Path, settings: LazySettings
 ) -> None:
     settings.BACKUP_KEEP = 2
-    made = put(backups)
-    future = [put(backups, hours=24 * 365 * years) for years in (1, 2, 3)]
-    assert storage.clean("ytops", made) == [future[0]]
-    assert made in names()
+    made = [put(backups, hours=hours) for hours in (0, 1, 2)]
+    future = [put(backups, hours=24 * 365 * years) for years in (1000, 1001, 1002)]
+    assert [state_of(name) for name in future] == [
+        "Its time is in the future: a clock was wrong."
+    ] * 3
+    assert storage.clean("ytops", "web", made[1]) == [made[0]]
+    assert names() == [made[2], made[1], *reversed(future)]
+    earlier = put(backups, hours=-1)
+    assert storage.clean("ytops", "web", earlier) == []
 
 
 def test_backups_of_other_databases_stay(backups: Path, settings: LazySettings) -> None:
@@ -271,7 +276,7 @@ def test_backups_of_other_databases_stay(backups: Path, settings: LazySettings) 
     others = [put(backups, hours=hours, database=f"ytops{end}") for hours in (0, 1) for end in "_2"]
     put(backups)
     made = put(backups, hours=1)
-    assert len(storage.clean("ytops", made)) == 1
+    assert len(storage.clean("ytops", "web", made)) == 1
     assert set(names()) == {made, *others}
 
 
@@ -283,9 +288,33 @@ def test_a_manifest_whose_backup_was_killed_goes(backups: Path) -> None:
     ]
     for name in orphans:
         (backups / name).unlink()
-    storage.clean("ytops", whole)
+    storage.clean("ytops", "web", whole)
     left = {f"{name}{storage.BESIDE}" for name in (whole, orphans[1])}
     assert set(os.listdir(backups)) == {whole, *left}
+
+
+def test_backups_of_other_servers_stay(backups: Path, settings: LazySettings) -> None:
+    settings.BACKUP_KEEP = 1
+    others = [put(backups, hours=hours, server="staging") for hours in (0, 1)]
+    put(backups)
+    made = put(backups, hours=1)
+    assert len(storage.clean("ytops", "web", made)) == 1
+    assert set(names()) == {made, *others}
+
+
+def test_what_is_no_file_is_no_backup(backups: Path) -> None:
+    whole = put(backups)
+    os.mkfifo(backups / whole.replace("T12", "T13"))
+    (backups / whole.replace("T12", "T14")).mkdir()
+    assert names() == [whole]
+
+
+def test_links_and_folders_of_others_are_let_alone(tmp_path: Path, backups: Path) -> None:
+    (backups / ".unfinished-novel").mkdir(parents=True)
+    (backups / f"{storage.UNFINISHED}link").symlink_to(tmp_path)
+    with storage.shared_workplace():
+        pass
+    assert len(list(backups.iterdir())) == 3
 
 
 def mode(path: Path) -> int:
@@ -310,7 +339,7 @@ def test_nobody_else_may_read_what_is_made_or_where(umask: None, backups: Path) 
 
 def test_a_workplace_goes_with_all_that_is_in_it(backups: Path) -> None:
     def interrupted() -> None:
-        with storage.workplace(backups) as work:
+        with storage.shared_workplace() as work:
             (work / "some" / "more").mkdir(parents=True)
             (work / "payload").write_bytes(b"x")
             raise KeyboardInterrupt
@@ -324,10 +353,10 @@ def test_what_a_killed_run_left_is_removed_and_what_a_running_one_has_stays(back
     killed = backups / f"{storage.UNFINISHED}killed"
     killed.mkdir(parents=True)
     (killed / "payload").write_bytes(b"x")
-    with storage.workplace(backups) as running:
+    with storage.shared_workplace() as running:
         assert not killed.exists()
         (running / "payload").write_bytes(b"x")
-        with storage.workplace(backups) as other:
+        with storage.shared_workplace() as other:
             assert (running / "payload").exists()
             assert other != running
         assert (running / "payload").exists()
@@ -341,10 +370,10 @@ def test_a_workplace_that_another_holds_is_not_removed_by_its_name(backups: Path
     os.utime(left, (0, 0))
     holder = os.open(left, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    with storage.workplace(backups):
+    with storage.shared_workplace():
         assert left.exists()
     os.close(holder)
-    with storage.workplace(backups):
+    with storage.shared_workplace():
         assert not left.exists()
 
 
@@ -364,7 +393,9 @@ def test_a_backup_takes_the_place_of_nothing(tmp_path: Path, backups: Path) -> N
 def test_any_storage_of_django_will_do(tmp_path: Path, settings: LazySettings) -> None:
     settings.STORAGES = settings.STORAGES | {"dbbackup": IN_MEMORY}
     made = [
-        storage.file_name("ytops", "sqlite3", NOON + timedelta(hours=hours), encrypted=bool(hours))
+        storage.file_name(
+            "ytops", "sqlite3", NOON + timedelta(hours=hours), server="web", encrypted=bool(hours)
+        )
         for hours in (0, 1)
     ]
     assert storage.folder() is None
@@ -373,7 +404,7 @@ def test_any_storage_of_django_will_do(tmp_path: Path, settings: LazySettings) -
     published(tmp_path, made[1], encrypted=True)
     assert [one.manifest for one in storage.stored()] == [manifest_of(b"payload")] * 2
     settings.BACKUP_KEEP = 1
-    assert storage.clean("ytops", made[1]) == [made[0]]
+    assert storage.clean("ytops", "web", made[1]) == [made[0]]
     assert names() == [made[1]]
 
 

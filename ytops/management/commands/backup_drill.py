@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.core.management import CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
 from ytops.backup.restoring import proved
@@ -12,9 +13,15 @@ class Command(BackupCommand):
         "fails if it would not come back. " + EXIT_CODES
     )
 
-    def handle(self, *, database: str | None, quiet: bool, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("-s", "--servername", help="The newest of this server.")
+
+    def handle(
+        self, *, database: str | None, servername: str | None, quiet: bool, **options: Any
+    ) -> None:
         with self.at(database or DEFAULT_DB_ALIAS, quiet=quiet) as (engine, progress):
-            backup = newest(engine)
-            with proved(engine, backup.name, progress) as (manifest, _):
+            name = newest(engine, servername)
+            with proved(engine, name, progress) as (manifest, _):
                 progress.end()
-                self.say(f"{backup.name} comes back: {described(manifest)}.")
+                self.say(f"{name} comes back: {described(manifest)}.")

@@ -34,9 +34,14 @@ class Command(BackupCommand):
             "-c",
             "--clean",
             action="store_true",
-            help="Then remove those that are older than the newest BACKUP_KEEP.",
+            help="Then remove those of this server that are older than its newest BACKUP_KEEP.",
         )
-        parser.add_argument("-s", "--servername", default="", help="The server in its name.")
+        parser.add_argument(
+            "-s",
+            "--servername",
+            default="",
+            help="The server in its name; this host if not given.",
+        )
         parser.add_argument("-z", "--compress", action="store_true", help="It always is.")
         parser.add_argument(
             "-e", "--encrypt", action="store_true", help="Refuse if there are no BACKUP_RECIPIENTS."
@@ -65,6 +70,11 @@ class Command(BackupCommand):
             raise CommandError(
                 f"--output-filename: {own!r} is no plain name; -O takes a path.", returncode=USAGE
             )
+        if storage.NAME.fullmatch(own):
+            raise CommandError(
+                f"--output-filename: {own!r} has the form of the names that ytops gives by itself.",
+                returncode=USAGE,
+            )
         aliases = [one.strip() for one in (options["database"] or DEFAULT_DB_ALIAS).split(",")]
         refuse_unknown(*aliases)
         for alias in aliases:
@@ -88,6 +98,6 @@ class Command(BackupCommand):
             encrypted = f", encrypted to {to} key{'s' if to > 1 else ''}" if to else ""
             self.say(f"{name}: {size_of(size)}, {described(manifest)}, proved{encrypted}.")
             if options["clean"]:
-                for gone in storage.clean(engine.database, name):
+                for gone in storage.clean(engine.database, storage.server_name(server), name):
                     self.say(f"Removed {gone}.")
             post_backup.send(**known, filename=name, storage=storage.storage())

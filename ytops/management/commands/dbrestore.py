@@ -19,6 +19,11 @@ WHOLE = "a restore puts the whole database back, and keeps what was there beside
 KEYS_ALONE = (
     "backups are encrypted to keys: BACKUP_IDENTITY_FILE names the file with the private one."
 )
+# The same under their short names; what they leave out is not in what the manifest counts.
+PG_OPTIONS = (
+    *("-O", "--no-owner", "-x", "--no-privileges", "--no-acl", "--no-comments"),
+    *("--no-publications", "--no-security-labels", "--no-subscriptions", "--no-tablespaces"),
+)
 
 
 class Command(BackupCommand):
@@ -38,7 +43,10 @@ class Command(BackupCommand):
         parser.add_argument("--dry-run", action="store_true", help="Prove it and change nothing.")
         parser.add_argument("--noinput", action="store_true", help="Do not ask.")
         parser.add_argument(
-            "--pg-options", default="", type=quoted, help="More options for pg_restore."
+            "--pg-options",
+            default=[],
+            type=pg_options,
+            help=f"More options for pg_restore: any of {', '.join(PG_OPTIONS)}.",
         )
         parser.add_argument("-c", "--decrypt", action="store_true", help="It is, if need be.")
         parser.add_argument("-z", "--uncompress", action="store_true", help="It always is.")
@@ -55,10 +63,9 @@ class Command(BackupCommand):
         alias = options["database"] or DEFAULT_DB_ALIAS
         with self.at(alias, quiet=options["quiet"]) as (engine, progress):
             name = options["input_filename"] or path_of(options["input_path"])
-            name = name or newest(engine, options["servername"]).name
-            pg_options = options["pg_options"]
+            name = name or newest(engine, options["servername"])
             if options["dry_run"]:
-                with proved(engine, name, progress, pg_options) as (manifest, _):
+                with proved(engine, name, progress, options["pg_options"]) as (manifest, _):
                     progress.end()
                     self.say(f"{name} would come back: {described(manifest)}. Nothing is changed.")
                 return
@@ -80,7 +87,7 @@ class Command(BackupCommand):
                 "storage": storage.storage(),
             }
             pre_restore.send(**known)
-            back = restore(engine, name, progress, confirm, options=pg_options)
+            back = restore(engine, name, progress, confirm, options=options["pg_options"])
             progress.end()
             self.say(f"Restored {engine.database} from {name}. {back}")
             if pending := migrations_after(self.manifest):
@@ -89,11 +96,15 @@ class Command(BackupCommand):
             post_restore.send(**known, connector=engine)
 
 
-def quoted(options: str) -> str:
+def pg_options(text: str) -> list[str]:
+    """Only such as leave something out: others could lead pg_restore to another database."""
     try:
-        shlex.split(options)
+        options = shlex.split(text)
     except ValueError as error:
-        raise ArgumentTypeError(f"{error}: {options}") from None
+        raise ArgumentTypeError(f"{error}: {text}") from None
+    for option in options:
+        if option not in PG_OPTIONS:
+            raise ArgumentTypeError(f"{option!r}: expected any of {', '.join(PG_OPTIONS)}")
     return options
 
 
