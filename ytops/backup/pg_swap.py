@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,18 +15,20 @@ from ytops.backup.refusals import Busy, DoesNotFit
 LONGEST_NAME = 63  # bytes, of a database
 # For the lock on its name; for its sessions the server waits as long.
 LOCK_WAIT = "SET lock_timeout = '5s'"
+OID = "SELECT oid FROM pg_database WHERE datname = %s"
 # Of other roles nothing more is shown to each. The server's own processes have no role.
 SESSIONS = """
-    SELECT pid, usename FROM pg_stat_activity WHERE datname = ANY(%s) AND usename IS NOT NULL
+    SELECT pid, usename FROM pg_stat_activity WHERE datid = %s AND usename IS NOT NULL
 """
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
 HOLDS_THE_NAME = """
     SELECT EXISTS (
-        SELECT FROM pg_locks JOIN pg_database ON objid = pg_database.oid
-        WHERE pid = %s AND granted AND mode = 'AccessExclusiveLock'
-        AND classid = 'pg_database'::regclass AND datname = %s
+        SELECT FROM pg_locks WHERE pid = %s AND granted AND mode = 'AccessExclusiveLock'
+        AND classid = 'pg_database'::regclass AND objid = %s
     )
 """
+CLOSE = SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+OPEN = SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
 
 Connect = Callable[[], psycopg.Connection[Any]]
 
@@ -42,8 +45,12 @@ def swap(connect: Connect, database: str, new: str) -> str:
     done = threading.Event()
     with connect() as renaming:
         refuse_prepared(renaming, database)
+        live, scratch = (renaming.execute(OID, [name]).fetchall()[0][0] for name in (database, new))
+        # A visitor of all databases would hold up the site, whose name is locked by then.
+        renaming.execute(CLOSE.format(Identifier(new)))
+        end_sessions(renaming, scratch)
         ending = threading.Thread(
-            target=end_sessions, args=(connect, database, new, renaming.info.backend_pid, done)
+            target=keep_ending, args=(connect, live, renaming.info.backend_pid, done)
         )
         ending.start()
         try:
@@ -51,14 +58,15 @@ def swap(connect: Connect, database: str, new: str) -> str:
             with renaming.transaction():
                 renaming.execute(rename(database, before))
                 renaming.execute(rename(new, database))
+                renaming.execute(OPEN.format(Identifier(database)))
         except errors.LockNotAvailable:
             raise Busy(
                 f"Another session has altered {database} and not committed that: end it and "
                 "restore again."
             ) from None
         except errors.ObjectInUse as error:
-            found = sessions(renaming, database, new)
-            who = ", ".join(sorted({user or "?" for _, user in found})) or "its server"
+            found = renaming.execute(SESSIONS, [live]).fetchall()
+            who = ", ".join(sorted({user for _, user in found})) or "its server"
             raise Busy(
                 f"Sessions in {database} could not be ended, of {who}: stop them and restore "
                 f"again. ({error.diag.message_detail or error})"
@@ -84,24 +92,19 @@ def refuse_prepared(connection: psycopg.Connection[Any], database: str) -> None:
         )
 
 
-def sessions(connection: psycopg.Connection[Any], *databases: str) -> list[tuple[int, str | None]]:
-    return connection.execute(SESSIONS, [list(databases)]).fetchall()
-
-
-def end_sessions(
-    connect: Connect, database: str, new: str, renaming: int, done: threading.Event
-) -> None:
+def keep_ending(connect: Connect, database: int, renaming: int, done: threading.Event) -> None:
     """Until `done`, and only while new ones have to wait: else they would be ended twice."""
     with connect() as server:
         while not done.wait(0.01):
-            held = server.execute(HOLDS_THE_NAME, [renaming, database]).fetchone()
-            if held != (True,):
-                continue
-            for pid, _ in sessions(server, database, new):
-                try:
-                    server.execute("SELECT pg_terminate_backend(%s)", [pid])
-                except errors.InsufficientPrivilege:
-                    continue  # of a superuser: the rename will give up and name its role
+            if server.execute(HOLDS_THE_NAME, [renaming, database]).fetchone() == (True,):
+                end_sessions(server, database)
+
+
+def end_sessions(server: psycopg.Connection[Any], database: int) -> None:
+    """Of the database with this oid: who connects by its name after the swap is in another."""
+    for pid, _ in server.execute(SESSIONS, [database]).fetchall():
+        with suppress(errors.InsufficientPrivilege):  # the rename will give up and name its role
+            server.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
 def shortened(name: str, length: int) -> str:
