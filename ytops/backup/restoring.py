@@ -1,5 +1,6 @@
 """Restores a backup: proves it beside the database first, then swaps it in."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -91,6 +92,11 @@ def refuse_misfit(manifest: Manifest, engine: Engine) -> None:
             f"It is a backup of {manifest.engine}, and this database is {engine.name}. Restore it "
             "where DATABASE_URL is of its kind; manage.py copydb moves SQLite to PostgreSQL."
         )
+    if engine.name == "postgresql" and major(manifest.engine_version) > major(engine.version):
+        raise DoesNotFit(
+            f"It is of PostgreSQL {manifest.engine_version}, and this server is {engine.version}: "
+            "no server reads what a later one has written."
+        )
     if manifest.damage:
         raise Damaged(f"It was made of a damaged database: {manifest.damage}")
     if missing := sorted(set(manifest.facts.keys) - ciphers().keys()):
@@ -111,3 +117,9 @@ def refuse_misfit(manifest: Manifest, engine: Engine) -> None:
             f"{f' and {len(newer) - 1} more' if newer[1:] else ''}: it was made by ytops "
             f"{manifest.ytops}, and this is older."
         )
+
+
+def major(version: str) -> int:
+    """18 of “18.4 (Debian 18.4-1)”; 0 of what is no version."""
+    found = re.match(r"\d{1,9}", version)
+    return int(found[0]) if found else 0

@@ -11,10 +11,15 @@ from typing import Any
 
 from django.core.management import BaseCommand
 
+from ytops.startup import STARTUP
+
 USAGE = 2
 
 
 class SpeakingCommand(BaseCommand):
+    # All that is not in the way of a start is for `manage.py check` to tell.
+    requires_system_checks = [STARTUP]
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has not every letter
             sys.stdout.reconfigure(errors="backslashreplace")

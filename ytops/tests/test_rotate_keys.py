@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,7 @@ def backups(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the storage has, of what the command asks."""
     found: list[Any] = []
     monkeypatch.setattr(rotate_keys, "stored", lambda: found)
+    monkeypatch.setattr(rotate_keys, "folder", lambda: None)
     return found
 
 
@@ -270,7 +272,7 @@ class TestWhatCannotBeRotated:
         assert code == 3
         assert "Rotated: 1 secret.\n" in out
         assert f'opens 1 secret:\n  channels "UC{"y" * 22}" credentials\n' in out
-        assert why.startswith("No key of FERNET_KEYS opens 1 secret, named above")
+        assert why.startswith("No key of FERNET_KEYS opens 1 secret, named on standard output")
         settings.FERNET_KEYS = [LOST]
         assert Channel.objects.get(pk=lost.pk).credentials == lost.credentials
 
@@ -292,6 +294,18 @@ class TestWhatCannotBeRotated:
         channels(1)
         settings.FERNET_KEYS = [NEW]
         assert refused("--dry-run")[0] == 3
+
+    def test_keys_of_rows_that_sqlite_cannot_read(self, settings: Settings) -> None:
+        if connection.vendor != "sqlite":
+            return
+        channels(3)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE channels SET id = CAST(x'ff' AS TEXT) WHERE name LIKE '%0'")
+            cursor.execute("UPDATE channels SET id = x'00ff' WHERE name LIKE '%1'")
+        put_in_front(settings)
+        said = rotate("--dry-run")
+        assert 'channels "rowid 1" credentials\n  channels "rowid 2" credentials\n' in said
+        assert rotate().startswith("Rotated: 3 secrets.\n")
 
     def test_rubbish_as_text_in_sqlite(self, settings: Settings) -> None:
         if connection.vendor != "sqlite":
@@ -325,7 +339,8 @@ class TestTheReport:
             "Rotated: 2 secrets.\n"
             f"Key {fingerprint(NEW)}, the newest, opens 2 secrets.\n"
             f"Nothing in the database needs key {fingerprint(OLD)}: "
-            "it can be taken out of FERNET_KEYS here.\n"
+            "it can be taken out of FERNET_KEYS here, unless it is a new one that is yet to come "
+            "in front.\n"
         )
 
     def test_of_a_dry_run_names_what_is_to_be_rotated(self, settings: Settings) -> None:
@@ -381,6 +396,27 @@ class TestTheReport:
         assert f"Nothing in the database needs key {fingerprint(OLD)}" in out
         assert why.endswith("which keys they need: no route to the bucket")
 
+    def test_comes_with_lost_secrets_too_and_these_give_the_code(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        channels(1)
+        settings.FERNET_KEYS = [NEW]
+        monkeypatch.setattr(rotate_keys, "stored", lambda: 1 // 0)
+        code, _, why = refused()
+        assert code == 3
+        assert why.startswith("No key of FERNET_KEYS opens 1 secret, named")
+        assert "The backups cannot be listed" in why
+
+    def test_says_that_the_folder_of_backups_is_missing(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(rotate_keys, "folder", lambda: tmp_path / "not there")
+        put_in_front(settings)
+        assert (
+            f"The folder of backups, {tmp_path}/not there, is missing: which keys they need is not "
+            "known. Keep every older key, elsewhere.\n"
+        ) in rotate()
+
     def test_of_one_key_says_how_to_begin(self) -> None:
         assert "rotate_keys --generate" in rotate()
 
@@ -415,5 +451,5 @@ def test_a_terminal_shows_how_far_it_is(
     put_in_front(settings)
     rotate()
     steps = [step.strip() for step in shown.getvalue().split("\r")]
-    assert "Secrets 25%" in steps
-    assert steps[-3:] == ["Secrets 100%", "", ""]
+    assert "Secrets 2 of 8" in steps
+    assert steps[-3:] == ["Secrets 8 of 8", "", ""]

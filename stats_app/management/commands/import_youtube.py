@@ -2,15 +2,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError, CommandParser
 from django.utils import timezone
 
 from channels_app.models import Channel
 from stats_app.importer import Report, import_files
 from stats_app.youtube import Refused, printable, shown, storable
+from ytops.management.speaking import SpeakingCommand
 
 
-class Command(BaseCommand):
+class Command(SpeakingCommand):
     help = (
         "Import answers of the YouTube Data API: channels.list, videos.list and "
         "playlistItems.list, saved as they came. Running it again with the same --at changes "

@@ -1,6 +1,7 @@
 """Backup and restore of PostgreSQL: tools, roles, passwords, what a database has beside rows."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,8 +14,11 @@ import pytest
 from django.db import connection, connections
 from psycopg.sql import SQL, Identifier
 
+from ytops.backup import pg_swap, postgresql
 from ytops.backup.pg_swap import shortened
+from ytops.backup.postgresql import PostgreSQL
 from ytops.backup.tests.site import Site, close, refused, said
+from ytops.tests.processes import url_of
 
 if connection.vendor != "postgresql":
     pytest.skip("of PostgreSQL alone", allow_module_level=True)
@@ -248,6 +252,37 @@ def test_what_is_taken_from_everybody_and_closed_to_writers_stays_so(site: Site)
     said("dbbackup")
     said("dbrestore", "--noinput")
     assert server(FACTS, database=site.name) == before
+
+
+def test_one_of_a_later_server_is_refused_with_both_versions(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said("dbbackup")
+    before = site.state()
+    version = property(lambda self: "12.22", lambda self, version: None)
+    monkeypatch.setattr(PostgreSQL, "version", version, raising=False)
+    code, words = refused("dbrestore", "--noinput")
+    assert code == 4
+    assert re.search(r"It is of PostgreSQL 1[5-9]\.\d+.*, and this server is 12\.22: ", words)
+    assert site.state() == before
+
+
+def test_a_visitor_of_all_databases_does_not_hold_up_the_swap(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitors = []
+
+    def visited(connect: Any, database: str, new: str) -> str:
+        visitors.append(psycopg.connect(url_of(new)))
+        return pg_swap.swap(connect, database, new)
+
+    before = site.content()
+    said("dbbackup")
+    monkeypatch.setattr(postgresql, "swap", visited)
+    said("dbrestore", "--noinput")
+    assert site.content() == before
+    for visitor in visitors:
+        visitor.close()
 
 
 def test_a_role_that_may_not_make_databases_backs_up_and_is_told_what_a_restore_needs(
