@@ -98,7 +98,10 @@ class PostgreSQL:
             self.version = one(self.session.execute("SHOW server_version"))
             if not one(self.session.execute(LOCK, [self.database])):
                 raise BlockingIOError
-            yield
+            try:
+                yield
+            finally:
+                unlock(self.session)
 
     def tool(self, name: str, database: str, *options: str) -> tuple[list[str], dict[str, str]]:
         """Its command line, without the password, and what its environment needs besides."""
@@ -164,6 +167,7 @@ class PostgreSQL:
                 yield facts
             finally:
                 self.drop(server)
+                unlock(server)
 
     def fill(
         self, command: list[str], environment: dict[str, str], payload: Path, work: Path
@@ -219,6 +223,12 @@ def facts_in(session: psycopg.Connection[Any]) -> Facts:
             yield from cursor.execute(sql)
 
     return facts_of(query, tables)
+
+
+def unlock(session: psycopg.Connection[Any]) -> None:
+    """At once: the server forgets the locks of a session a moment after we have left it."""
+    if not session.closed:
+        session.execute("SELECT pg_advisory_unlock_all()")
 
 
 def one(cursor: psycopg.Cursor[Any]) -> Any:

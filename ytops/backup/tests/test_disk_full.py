@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
-import psycopg
 import pyrage
 import pytest
 from django.conf import LazySettings
@@ -180,15 +179,13 @@ def is_whole(live: Site) -> None:
 
 
 @of_postgresql
-def test_of_the_server(site: Site) -> None:
+def test_of_the_server(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit stands for the disk: a full one ends the checkpoints of the whole server."""
     filled(site, 3)
     site.execute("CREATE INDEX by_state ON ballast (state)")
     said("dbbackup")
     before = site.content()
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
-        for limit in ("temp_file_limit = '100kB'", "maintenance_work_mem = '1MB'"):
-            server.execute(f"ALTER DATABASE {site.name} SET {limit}")
+    monkeypatch.setenv("PGOPTIONS", "-c temp_file_limit=100kB -c maintenance_work_mem=1MB")
     code, message = refused("dbrestore", "--noinput")
     assert code == 1
     assert ".pgdump.zst: pg_restore failed: " in message
