@@ -9,6 +9,7 @@ import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ
@@ -81,7 +82,7 @@ def required(name: str, what: str) -> list[str]:
 
 def database(url: str) -> dict[str, Any]:
     """The DATABASES entry for a URL; a relative SQLite path counts from the project's folder."""
-    scheme = url.partition("://")[0]
+    scheme, separator, _ = url.partition("://")
     if scheme == "sqlite":
         name = url.removeprefix("sqlite://").removeprefix("/")
         if not name or name == ":memory:":
@@ -102,6 +103,8 @@ def database(url: str) -> dict[str, Any]:
     if scheme in {"postgres", "postgresql"}:
         try:
             config: dict[str, Any] = env.db_url_config(url)
+            if "@" in urlsplit(url).path:  # a "/" in the password ended it
+                raise ValueError
         except ValueError:  # it quotes what it could not read: a part of the password, maybe
             raise ImproperlyConfigured(
                 "DATABASE_URL cannot be read: expected postgresql://USER:PASSWORD@HOST:PORT/NAME, "
@@ -109,6 +112,10 @@ def database(url: str) -> dict[str, Any]:
             ) from None
         config["CONN_HEALTH_CHECKS"] = True
         options = config.setdefault("OPTIONS", {})
+        if not (config["NAME"] or "service" in options):
+            raise ImproperlyConfigured(
+                "DATABASE_URL names no database: expected postgresql://USER@HOST:PORT/NAME."
+            )
         if "host" in options:  # ?host=/folder/of/a/socket; dbbackup looks at HOST alone
             config["HOST"] = options.pop("host")
         # Without a number ytops.db.sql could not have its statements prepared; Django sets none.
@@ -116,8 +123,11 @@ def database(url: str) -> dict[str, Any]:
         # It gives up an attempt soon: its pauses between two grow, beyond the end of an outage.
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2}
         return config
+    # Nothing else of it is quoted: what is no scheme may be a part of the password.
+    known = separator and re.fullmatch("[a-z0-9+]+", scheme)
     raise ImproperlyConfigured(
-        f"DATABASE_URL begins with {scheme!r}: expected sqlite:///PATH or postgresql://…."
+        f"DATABASE_URL {f'begins with {scheme!r}' if known else 'does not begin with a scheme'}: "
+        "expected sqlite:///PATH or postgresql://…."
     )
 
 
