@@ -12,8 +12,8 @@ from time import monotonic, sleep
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import connection, transaction
-from django.db.models import Model
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Model, QuerySet
 
 from ytops.db import strict_json
 from ytops.db.fields import SecretField
@@ -25,6 +25,9 @@ NAMED = 20  # of all the rows that need a key
 PATIENCE, PAUSE = 20.0, 0.2  # seconds
 # SQLite may hold text where another tool wrote it, and then maybe none that can be read as such.
 CONTENT = {"sqlite": "CAST({secret} AS BLOB)", "postgresql": "{secret}"}
+# Nor need a primary key be one that can be read.
+KEY = {"sqlite": "rowid", "postgresql": "{primary}"}
+ROW = "SELECT {primary} FROM {table} WHERE {key} = %s"
 COUNT = "SELECT COUNT({secret}) FROM {table}"
 READ = """SELECT {key}, {content} FROM {table}
     WHERE {secret} IS NOT NULL {behind} ORDER BY {key} LIMIT {batch}"""
@@ -38,20 +41,22 @@ Progress = Callable[[int], None]
 class Column:
     model: type[Model]
     secret: SecretField
+    database: Any
 
     def sql(self, statement: str, **parts: Any) -> str:
-        quote = connection.ops.quote_name
-        secret = quote(self.secret.column)
+        quote, vendor = self.database.ops.quote_name, self.database.vendor
+        secret, primary = quote(self.secret.column), quote(self.model._meta.pk.column)
         return statement.format(
             table=quote(self.model._meta.db_table),
-            key=quote(self.model._meta.pk.column),
+            primary=primary,
+            key=KEY[vendor].format(primary=primary),
             secret=secret,
-            content=CONTENT[connection.vendor].format(secret=secret),
+            content=CONTENT[vendor].format(secret=secret),
             **parts,
         )
 
     def count(self) -> int:
-        with connection.cursor() as cursor:
+        with self.database.cursor() as cursor:
             cursor.execute(self.sql(COUNT))
             return int(cursor.fetchone()[0])
 
@@ -59,7 +64,7 @@ class Column:
         """Keys, as the driver has them, and contents."""
         behind, last = "", list[Any]()
         while True:
-            with connection.cursor() as cursor:
+            with self.database.cursor() as cursor:
                 cursor.execute(self.sql(READ, behind=behind, batch=BATCH), last)
                 rows = cursor.fetchall()
             yield rows
@@ -72,27 +77,30 @@ class Column:
         """How many rows still had the content (last) for which there is a new one (first)."""
         if not changes:
             return 0
-        with transaction.atomic():
-            if connection.features.has_select_for_update_skip_locked:
+        with transaction.atomic(using=self.database.alias):
+            if self.database.features.has_select_for_update_skip_locked:
                 free = self.free([key for _, key, _ in changes])
                 changes = [change for change in changes if change[1] in free]
-            with connection.cursor() as cursor:
+            with self.database.cursor() as cursor:
                 cursor.executemany(self.sql(WRITE), changes)
                 return cursor.rowcount if changes else 0
 
     def free(self, keys: list[Any]) -> set[Any]:
         """Those of these rows that nobody else has locked; they are locked now."""
-        rows = self.model._base_manager.filter(pk__in=keys)
+        rows = self.rows().filter(pk__in=keys)
         rows = rows.select_for_update(skip_locked=True, no_key=True)
         return set(rows.values_list("pk", flat=True))
 
+    def rows(self) -> QuerySet[Any]:
+        return self.model._base_manager.using(self.database.alias)
+
     def place(self, key: Any) -> str:
         """Where a row's secret is: table, natural key or else primary key, column."""
-        name = [str(key)]
+        name = [self.sql("{key}").strip('"') + f" {key}"]
         try:
-            row: Any = self.model._base_manager.only("pk").get(pk=key)
+            [row] = self.rows().raw(self.sql(ROW), [key])
             name = row.natural_key() if hasattr(row, "natural_key") else [str(row.pk)]
-        except (ObjectDoesNotExist, ValidationError, ValueError):
+        except (ObjectDoesNotExist, ValidationError, ValueError, TypeError, DatabaseError):
             pass  # deleted meanwhile, or bad in more than its secret
         words = " ".join(strict_json.line(part) for part in name)
         return f"{self.model._meta.db_table} {words} {self.secret.column}"
@@ -107,8 +115,8 @@ class Rows:
 Found = dict[str | None, Rows]
 
 
-def columns() -> list[Column]:
-    return [Column(model, secret) for model, secret in secret_columns()]
+def columns(database: Any = connection) -> list[Column]:
+    return [Column(model, secret, database) for model, secret in secret_columns()]
 
 
 def count() -> int:
@@ -146,12 +154,12 @@ def rotate_once(seen: Progress) -> int:
     return written
 
 
-def survey(seen: Progress = lambda rows: None) -> Found:
+def survey(seen: Progress = lambda rows: None, database: Any = connection) -> Found:
     """What each key of FERNET_KEYS opens, newest first, and under None what no key opens."""
     keys = signing_keys()
     found: Found = {name: Rows() for name in [*keys, None]}
     newest = next(iter(keys))
-    for column in columns():
+    for column in columns(database):
         for rows in column.batches():
             for key, content in rows:
                 name, _ = opened_by(content, keys)

@@ -24,6 +24,7 @@ def test_the_commands_bring_every_secret_under_a_new_key(
 ) -> None:
     for module in (rotate_keys, checks):
         monkeypatch.setattr(module, "stored", list)
+        monkeypatch.setattr(module, "folder", lambda: None)
     settings.FERNET_KEYS = [OLD]
     examples.channel()
     lines = COMMAND.findall((project.BASE_DIR / "docs/KEYS.md").read_text())

@@ -1,5 +1,6 @@
 """`check --database default` on keys that nothing needs."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +26,7 @@ def backups(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> list[Any]:
     settings.FERNET_KEYS = [NEW, OLD, OLDEST]
     found: list[Any] = []
     monkeypatch.setattr(checks, "stored", lambda: found)
+    monkeypatch.setattr(checks, "folder", lambda: None)
     return found
 
 
@@ -86,4 +88,13 @@ def test_where_the_backups_cannot_be_listed_it_says_nothing(
         raise OSError
 
     monkeypatch.setattr(checks, "stored", unreachable)
+    assert idle() == []
+
+
+def test_where_the_folder_of_backups_is_missing_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checks, "folder", lambda: tmp_path)
+    assert len(idle()) == 2
+    monkeypatch.setattr(checks, "folder", lambda: tmp_path / "not there")
     assert idle() == []

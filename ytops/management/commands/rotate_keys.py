@@ -4,13 +4,13 @@ from typing import Any
 
 from django.core.management import CommandError, CommandParser
 
-from ytops.backup.storage import Backup, stored
+from ytops.backup.storage import Backup, folder, stored
 from ytops.db import rotation
 from ytops.db.rotation import Found, Rows
 from ytops.management.progress import Progress
 from ytops.management.speaking import SpeakingCommand
 
-UNREADABLE, BUSY = 3, 5
+UNLISTED, UNREADABLE, BUSY = 1, 3, 5
 KEEP = "Keep {}, elsewhere, as long as one of them is to be restored."
 
 
@@ -52,20 +52,23 @@ class Command(SpeakingCommand):
         else:
             self.stdout.write(f"Rotated: {counted(written)}.")
         self.report_rows(found)
-        self.report_backups(found)
+        why_unlisted = self.report_backups(found)
+        problems: dict[int, str] = {}  # by exit code; all are told, and the first gives it
         if lost:
-            raise CommandError(
-                f"No key of FERNET_KEYS opens {counted(lost)}, named above: put the key back that "
-                "does, or enter them anew.",
-                returncode=UNREADABLE,
+            problems[UNREADABLE] = (
+                f"No key of FERNET_KEYS opens {counted(lost)}, named on standard output: put the "
+                "key back that does, or enter them anew."
             )
         if left and not dry_run:
-            raise CommandError(
-                f"An older key still holds {counted(left)}, named above: somebody has these rows "
-                "locked, or writes with the older FERNET_KEYS. Restart all that uses the database, "
-                "with the new key in front, and run this again.",
-                returncode=BUSY,
+            problems[BUSY] = (
+                f"An older key still holds {counted(left)}, named on standard output: somebody has "
+                "these rows locked, or writes with the older FERNET_KEYS. Restart all that uses "
+                "the database, with the new key in front, and run this again."
             )
+        if why_unlisted:
+            problems[UNLISTED] = why_unlisted
+        if problems:
+            raise CommandError(" ".join(problems.values()), returncode=next(iter(problems)))
 
     def print_key(self) -> None:
         self.stdout.write(secrets.token_urlsafe(48))
@@ -85,7 +88,7 @@ class Command(SpeakingCommand):
             else:
                 self.stdout.write(
                     f"Nothing in the database needs key {name}: it can be taken out of FERNET_KEYS "
-                    "here."
+                    "here, unless it is a new one that is yet to come in front."
                 )
         if not older:
             self.stdout.write(
@@ -96,13 +99,19 @@ class Command(SpeakingCommand):
             self.stdout.write(f"No key of FERNET_KEYS opens {counted(found[None].count)}:")
             self.print_places(found[None])
 
-    def report_backups(self, found: Found) -> None:
+    def report_backups(self, found: Found) -> str:
+        """Why they cannot be listed; "" if they can."""
         try:
             backups = stored()
+            place = folder()
         except Exception as error:  # whatever the library of another storage raises
-            raise CommandError(
-                f"The backups cannot be listed, to tell which keys they need: {error}"
-            ) from None
+            why = " ".join(str(error).split())
+            return f"The backups cannot be listed, to tell which keys they need: {why}"
+        if place and not place.is_dir():
+            self.stdout.write(
+                f"The folder of backups, {place}, is missing: which keys they need is not known. "
+                "Keep every older key, elsewhere."
+            )
         _, *older = [name for name in found if name is not None]
         for name in older:
             needing = [backup for backup in backups if name in (backup.keys or ())]
@@ -113,6 +122,7 @@ class Command(SpeakingCommand):
             self.print_backups("These backups do not tell which keys they need", silent, keep)
         foreign = [backup for backup in backups if (backup.keys or set()) - found.keys()]
         self.print_backups("These backups need a key that is not in FERNET_KEYS", foreign)
+        return ""
 
     def print_places(self, rows: Rows) -> None:
         for place in rows.places:
