@@ -1,18 +1,22 @@
 """The two databases of a move, opened beside the one of DATABASE_URL; each fits, or is refused."""
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from django.apps import apps
+from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Model
 
 from ytops.backup.refusals import Busy, DoesNotFit
 from ytops.moving.tables import tables
@@ -20,7 +24,10 @@ from ytops.moving.tables import tables
 SOURCE, TARGET = "copydb_from", "copydb_to"
 RECORD = MigrationRecorder.Migration._meta.db_table
 # They would end a long COPY, or the wait for its proof.
-TIMEOUTS = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+TIMEOUTS = (
+    *("statement_timeout", "transaction_timeout"),
+    *("idle_session_timeout", "idle_in_transaction_session_timeout"),
+)
 LONGEST_WAIT = "10s"  # for a table that somebody else reads
 
 
@@ -55,21 +62,30 @@ class Source:
         self.driver.text_factory = text
         return self.driver.execute(statement, parameters)
 
-    def value(self, statement: str) -> Any:
-        return self.rows(statement).fetchone()[0]
+    def value(self, statement: str, *parameters: Any) -> Any:
+        return self.rows(statement, *parameters).fetchone()[0]
+
+    def has(self, table: str) -> bool:
+        return bool(self.value("SELECT count(*) FROM sqlite_master WHERE name = ?", table))
 
     def count(self, table: str) -> int:
-        return int(self.value(f'SELECT count(*) FROM "{table}"'))
+        name = table.replace('"', '""')
+        return int(self.value(f'SELECT count(*) FROM "{name}"'))
 
-    def others(self) -> dict[str, int]:
-        """Tables that no model has, such as those of an app that is not installed any more."""
+    def others(self) -> dict[str, int | None]:
+        """Rows of tables that no model has, such as those of an app that is not installed any more.
+
+        None for one that SQLite cannot read, such as a virtual one without its module.
+        """
         ours = {RECORD, *(table.label for table in tables())}
         names = self.rows("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        return {
-            name: self.count(name)
-            for (name,) in names
-            if name not in ours and not name.startswith("sqlite_")
-        }
+        found: dict[str, int | None] = {}
+        for (name,) in names:
+            if name not in ours and not name.startswith("sqlite_"):
+                found[name] = None
+                with contextlib.suppress(sqlite3.Error):
+                    found[name] = self.count(name)
+        return found
 
     def refuse_if_written(self) -> None:
         """Busy, if anybody has committed since the transaction began. It ends here."""
@@ -183,13 +199,14 @@ def refuse_unfit(connection: BaseDatabaseWrapper, shown: str) -> None:
 def refuse_rows(connection: BaseDatabaseWrapper, shown: str) -> None:
     """DoesNotFit, if the target has rows that `migrate` did not make."""
     models = {table.label: table.model for table in tables()}
-    made_by_migrate = {model._meta.db_table for model in (ContentType, Permission)} | {RECORD}
     found = []
     with connection.cursor() as cursor:
         names = connection.introspection.table_names(cursor)
-    for name in sorted(set(names) - made_by_migrate):
+    for name in sorted(set(names) - {RECORD}):
         manager: Any = models[name]._default_manager if name in models else None
-        if hasattr(manager, "beyond_migrate"):
+        if name in (ContentType._meta.db_table, Permission._meta.db_table):
+            count = undeclared(connection, models[name])
+        elif hasattr(manager, "beyond_migrate"):
             count = manager.using(connection.alias).beyond_migrate().count()
         else:
             with connection.cursor() as cursor:
@@ -202,3 +219,19 @@ def refuse_rows(connection: BaseDatabaseWrapper, shown: str) -> None:
             f"{shown} is not empty, and what is there would be lost: {', '.join(found)}. "
             "Name an empty database; not even `setup` may have run there"
         )
+
+
+def undeclared(connection: BaseDatabaseWrapper, model: type[Model]) -> int:
+    """How many content types or permissions are there that `migrate` makes for no model of ours."""
+    declared: set[tuple[str | None, ...]] = set()
+    for ours in apps.get_models():
+        meta = ours._meta
+        kind = (meta.app_label, meta.model_name)
+        actions = [get_permission_codename(action, meta) for action in meta.default_permissions]
+        names = [*actions, *(codename for codename, _ in meta.permissions)]
+        declared |= {kind, *((*kind, name) for name in names)}
+    columns = ["app_label", "model"]
+    if model is Permission:
+        columns = ["content_type__app_label", "content_type__model", "codename"]
+    rows = model._base_manager.using(connection.alias).values_list(*columns)
+    return sum(row not in declared for row in rows)

@@ -1,7 +1,7 @@
 """Every row of the SQLite file that PostgreSQL would not take, or would change."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,7 @@ from django.db.models import CheckConstraint, UniqueConstraint
 
 from ytops.moving.columns import Column, Integer, Text, Time
 from ytops.moving.databases import Source
-from ytops.moving.tables import Table
-
-Tick = Callable[[Table], None]
+from ytops.moving.tables import Table, Tick
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Bad:
 
 def bad_rows(source: Source, tables: list[Table], tick: Tick) -> Iterator[Bad]:
     for table in tables:
-        tick(table)
+        tick(table, 0)
         yield from bad_values(source, table)
         for column in table.columns:
             if column.refers_to is not None:

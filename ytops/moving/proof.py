@@ -1,7 +1,6 @@
 """The proof of a copy: each row as each database renders it in its own SQL, side by side."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from hashlib import sha256
@@ -11,20 +10,16 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ytops.backup.refusals import Refusal
-from ytops.db.secret_columns import secret_columns
-from ytops.db.secrets import CannotDecrypt
 from ytops.moving.columns import Column, Json, Words, number
 from ytops.moving.databases import Source
-from ytops.moving.tables import Table
+from ytops.moving.tables import Table, Tick
 
-# Rows that are held at a time: short ones, and those that a text may make long.
-MANY, FEW = 1000, 20
+# What is held of each side at a time: rows, and of those with texts so many characters and a row.
+MANY, LONG = 1000, 1 << 17
 # A byte that no text has: it stands for NULL in what is hashed.
 NULL = "\udcff"
-NAMED = 20  # of the secrets that no key opens
 
 Row = tuple[str | None, ...]
-Tick = Callable[[Table, int], None]
 
 
 class Differs(Refusal):
@@ -39,7 +34,6 @@ class Rendering:
         self.plain = [column for column in table.columns if column.plain]
         self.own = [column for column in table.columns if not column.plain]
         self.json = [place for place, column in enumerate(self.own, 1) if isinstance(column, Json)]
-        self.rows_at_a_time = FEW if self.own else MANY
 
     def statement(self, render: Callable[[Column], str], order: str) -> str:
         plain = " || ',' || ".join(f"coalesce({render(column)}, '-')" for column in self.plain)
@@ -56,6 +50,19 @@ class Rendering:
             order += ' COLLATE "C"'  # as SQLite sorts
         statement = self.statement(lambda column: column.of_postgresql, order)
         return f"COPY ({statement}) TO STDOUT"
+
+    def some(self, rows: Iterator[Row]) -> list[Row]:
+        """The next ones."""
+        if not self.own:
+            return list(islice(rows, MANY))
+        taken: list[Row] = []
+        size = 0
+        for row in rows:
+            taken.append(row)
+            size += sum(map(len, filter(None, row)))
+            if size >= LONG or len(taken) == MANY:
+                break
+        return taken
 
     def canonical(self, row: Row) -> Row:
         """JSON without what both databases are free to write as they like."""
@@ -90,9 +97,9 @@ def prove(source: Source, target: BaseDatabaseWrapper, table: Table, tick: Tick)
         with copied as reader:
             their_rows: Iterator[Row] = reader.rows()
             while True:
-                our, their = (
-                    list(islice(rows, rendering.rows_at_a_time)) for rows in (our_rows, their_rows)
-                )
+                our = rendering.some(our_rows)
+                # As many; where we have no more, one that is too many.
+                their = list(islice(their_rows, len(our) or 1))
                 if rendering.json:
                     our, their = (list(map(rendering.canonical, rows)) for rows in (our, their))
                 if our != their:
@@ -145,19 +152,3 @@ def marked(digits: str) -> str:
 
 
 canonical_of_short = lru_cache(maxsize=1024)(canonical_of)
-
-
-def keys_of_secrets(target: BaseDatabaseWrapper) -> tuple[Counter[str], list[str], int]:
-    """How many secrets each key opens; those that no key opens: the first NAMED, how many."""
-    opened: Counter[str] = Counter()
-    lost, count = [], 0
-    for model, field in secret_columns():
-        rows = model._base_manager.using(target.alias).filter(**{f"{field.name}__isnull": False})
-        for pk, secret in rows.order_by("pk").values_list("pk", field.name).iterator():
-            try:
-                opened[secret.key_fingerprint()] += 1
-            except CannotDecrypt:
-                count += 1
-                if count <= NAMED:
-                    lost.append(f"{model._meta.db_table} {pk} {field.column}")
-    return opened, lost, count

@@ -1,5 +1,6 @@
 """The tables that are moved: those of all models, but for the record of migrations."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,10 @@ class Table:
     def shows_its_key(self) -> bool:
         """The key of a session opens it: such a row is named by its number alone."""
         return isinstance(self.key, Integer | Key)
+
+
+# Told how many rows of a table are done.
+Tick = Callable[[Table, int], None]
 
 
 def tables() -> list[Table]:

@@ -1,6 +1,8 @@
+import os
 import sqlite3
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,17 +14,19 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.errors import LockNotAvailable
 
 from ytops.backup.refusals import Busy, Damaged, Refusal
+from ytops.db import rotation
+from ytops.db.rotation import Found
 from ytops.management.progress import Progress
 from ytops.management.speaking import USAGE, SpeakingCommand
-from ytops.moving.copying import copy, take
+from ytops.moving.copying import copy, set_sequences, take
 from ytops.moving.databases import TARGET, Source, opened_source, opened_target, refuse_rows
 from ytops.moving.preflight import Bad, bad_rows
-from ytops.moving.proof import keys_of_secrets, prove
-from ytops.moving.tables import Table, tables
+from ytops.moving.proof import prove
+from ytops.moving.tables import Table, Tick, tables
 from ytops.settings import database
 from ytops.startup import INTERRUPTED
 
-ENGINES = {"--from": ("sqlite", "sqlite:///PATH"), "--to": ("postgres", "postgresql://…")}
+ENGINES = {"--from": ("sqlite3", "sqlite:///PATH"), "--to": ("postgresql", "postgresql://…")}
 
 
 class Command(SpeakingCommand):
@@ -30,7 +34,8 @@ class Command(SpeakingCommand):
         "Copy a SQLite database into an empty PostgreSQL, and prove the copy row by row. The "
         "target is whole or empty, wherever this ends. Exit codes: 0 copied and proved; 1 failed; "
         "2 usage; 3 rows that PostgreSQL would not take, each named; 4 a database that does not "
-        "fit: not migrated, not empty, too new; 5 somebody else writes into one of the two."
+        "fit: not migrated, not empty, too new; 5 somebody else writes into one of the two; 130 "
+        "interrupted."
     )
     # Neither of the two databases is the one that the checks would look at.
     requires_system_checks: list[str] = []
@@ -80,28 +85,44 @@ class Command(SpeakingCommand):
         moved = tables()
         self.totals = {table.label: source.count(table.label) for table in moved}
         self.refuse_bad_rows(source, moved)
+        others = source.others()
         self.progress("migrating the target")
         call_command("migrate", database=TARGET, verbosity=0, interactive=False)
         with transaction.atomic(using=TARGET):
             take(target, moved)
             refuse_rows(target, self.names[1])
             copy(source, target, moved, self.shown("copying"))
+            ends = set_sequences(source, target, moved)
             proofs = {
                 table.label: prove(source, target, table, self.shown("proving")) for table in moved
             }
-            secrets = keys_of_secrets(target)
-            others = source.others()
+            found = rotation.survey(database=target)
             source.refuse_if_written()
-        self.progress.end()
-        self.summarize(proofs, sequences(target))
-        self.tell_keys(*secrets)
-        self.tell_others(others)
-        self.tell_next()
+            self.progress.end()
+            # Before all of it is there to stay: a move that nobody could read about is taken back.
+            with self.writing():
+                self.summarize(proofs, ends)
+                self.tell_keys(found)
+                self.tell_others(others)
+                self.tell_next()
 
-    def shown(self, doing: str) -> Any:
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Refusal, if standard output cannot be written."""
+        try:
+            yield
+            self.stdout.flush()
+        except OSError as error:
+            # The interpreter must not flush to it again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            raise Refusal(
+                f"standard output cannot be written: {error.strerror}; the target is empty"
+            ) from None
+
+    def shown(self, doing: str) -> Tick:
         """What tells how many rows of a table are done."""
 
-        def tick(table: Table, count: int = 0) -> None:
+        def tick(table: Table, count: int) -> None:
             self.progress(f"{doing} {table.label}", count, self.totals[table.label])
 
         return tick
@@ -109,15 +130,16 @@ class Command(SpeakingCommand):
     def refuse_bad_rows(self, source: Source, moved: list[Table]) -> None:
         count = 0
         first: Bad | None = None
-        for bad in bad_rows(source, moved, self.shown("checking")):
-            self.progress.end()
-            self.stdout.write(str(bad))
-            first = first or bad
-            count += 1
+        with self.writing():
+            for bad in bad_rows(source, moved, self.shown("checking")):
+                self.progress.end()
+                self.stdout.write(str(bad))
+                first = first or bad
+                count += 1
         if first:
             raise Damaged(
                 f"{count:,} {'values' if count > 1 else 'value'} that cannot be moved, named "
-                "above; nothing was copied. Look at one with: sqlite3 "
+                "on standard output; nothing was copied. Look at one with: sqlite3 "
                 f'{self.names[0]} "{first.look}"'
             )
 
@@ -136,26 +158,29 @@ class Command(SpeakingCommand):
         self.stdout.write("\nSequences go on behind:")
         self.print_columns((f"  {name}", str(last or "nothing")) for name, last in ends)
 
-    def tell_keys(self, opened: dict[str, int], lost: list[str], count: int) -> None:
+    def tell_keys(self, found: Found) -> None:
         self.stdout.write("\nSecrets:")
-        for key, secrets in opened.items():
-            self.stdout.write(f"  key {key} of FERNET_KEYS opens {secrets:,}")
-        if not opened and not count:
-            self.stdout.write("  there are none")
-        if count:
+        lost = found[None]
+        for key, rows in found.items():
+            if key is not None:
+                self.stdout.write(f"  key {key} of FERNET_KEYS opens {rows.count:,}")
+        if lost.count:
             self.stdout.write(
-                f"  no key of FERNET_KEYS opens {count:,}; copied as they are. Put their key "
+                f"  no key of FERNET_KEYS opens {lost.count:,}; copied as they are. Put their key "
                 "behind the others, or enter them anew:"
             )
-            for name in lost:
-                self.stdout.write(f"    {name}")
-            if count > len(lost):
-                self.stdout.write(f"    and {count - len(lost):,} more")
+            for place in lost.places:
+                self.stdout.write(f"    {place}")
+            if more := lost.count - len(lost.places):
+                self.stdout.write(f"    and {more:,} more")
 
-    def tell_others(self, others: dict[str, int]) -> None:
+    def tell_others(self, others: dict[str, int | None]) -> None:
         if others:
             self.stdout.write("\nLeft behind, as no app that is installed has these tables:")
-            self.print_columns((f"  {name}", f"{rows:,} rows") for name, rows in others.items())
+            self.print_columns(
+                (f"  {name}", "cannot be read" if rows is None else f"{rows:,} rows")
+                for name, rows in others.items()
+            )
 
     def tell_next(self) -> None:
         self.stdout.write(
@@ -164,22 +189,11 @@ class Command(SpeakingCommand):
         )
 
 
-def sequences(target: BaseDatabaseWrapper) -> list[tuple[str, int]]:
-    with target.cursor() as cursor:
-        cursor.execute(
-            "SELECT sequencename, last_value FROM pg_sequences "
-            "WHERE schemaname = current_schema() AND sequencename <> 'django_migrations_id_seq' "
-            "ORDER BY 1"
-        )
-        found: list[tuple[str, int]] = cursor.fetchall()
-    return found
-
-
 def target_of(text: str) -> dict[str, Any]:
     if text == "-":
         return config_of("--to", sys.stdin.readline().strip() if sys.stdin else "")
     config = config_of("--to", text)
-    if config.get("PASSWORD") or "password" in config["OPTIONS"]:
+    if config.get("PASSWORD") or {"password", "sslpassword"} & config["OPTIONS"].keys():
         raise CommandError(
             "--to has a password, which others can see on a command line: give it in PGPASSWORD "
             "or ~/.pgpass, or give `--to -` and the URL on standard input.",
@@ -191,18 +205,17 @@ def target_of(text: str) -> dict[str, Any]:
 def config_of(option: str, url: str) -> dict[str, Any]:
     """The DATABASES entry of a URL, of the one engine that this option takes."""
     engine, expected = ENGINES[option]
-    scheme = url.partition("://")[0]
-    if not scheme.startswith(engine):
-        raise CommandError(
-            f"{option} begins with {scheme[:20]!r}: expected {expected}. copydb moves from SQLite "
-            "to PostgreSQL alone.",
-            returncode=USAGE,
-        )
     try:
-        return database(url)
+        config = database(url)
     except ImproperlyConfigured as error:
         why = str(error).replace("DATABASE_URL", option)
         raise CommandError(why, returncode=USAGE) from None
+    if not config["ENGINE"].endswith(engine):
+        raise CommandError(
+            f"{option} takes {expected}: copydb moves from SQLite to PostgreSQL alone.",
+            returncode=USAGE,
+        )
+    return config
 
 
 def shown(config: dict[str, Any]) -> str:

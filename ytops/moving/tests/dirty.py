@@ -146,4 +146,4 @@ def bound(value: Any) -> str:
 def told(file: Path) -> list[str]:
     """What the preflight says."""
     with opened_source(database(url_of(file))) as opened:
-        return [str(bad) for bad in bad_rows(opened, tables(), lambda table: None)]
+        return [str(bad) for bad in bad_rows(opened, tables(), lambda table, count: None)]

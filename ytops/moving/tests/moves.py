@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -54,13 +54,13 @@ class Outcome:
     error: str
 
 
-def copydb(source: Path | str, target: str) -> Outcome:
+def copydb(source: Path | str, target: str, stdout: IO[str] | None = None) -> Outcome:
     """Run the command in this process, with the URL of the target on standard input."""
     said = StringIO()
     url = source if isinstance(source, str) else url_of(source)
     try:
         with patch("sys.stdin", StringIO(f"{target}\n")):
-            call_command("copydb", "--from", url, "--to", "-", stdout=said)
+            call_command("copydb", "--from", url, "--to", "-", stdout=stdout or said)
     except CommandError as error:
         return Outcome(error.returncode, said.getvalue(), str(error))
     return Outcome(0, said.getvalue(), "")

@@ -8,9 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+from django.db import models
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+from django.test.utils import isolate_apps
 
-from ytops.moving.columns import TYPES, Text, Words
+from ytops.backup.refusals import DoesNotFit
+from ytops.moving.columns import TYPES, Text, Words, column_of
 from ytops.moving.tables import tables
 from ytops.moving.tests.dirty import (
     NOT_UTF_8,
@@ -97,3 +101,16 @@ def test_no_bad_value_passes_what_sql_looks_at() -> None:
                 assert not (passed and why), (column.label, stored, why)
             file.execute("DROP TABLE t")
     assert set(judged) == {(kind, bad) for kind in TYPES.values() for bad in (True, False)}
+
+
+def test_a_type_of_column_that_is_not_known_is_named_by_its_field() -> None:
+    with isolate_apps("ytops"):
+
+        class Weighed(models.Model):  # noqa: DJ008
+            weight = models.FloatField()
+
+            class Meta:
+                app_label = "ytops"
+
+    with pytest.raises(DoesNotFit, match=r"^ytops\.Weighed\.weight is a FloatField, and how"):
+        column_of(Weighed._meta.get_field("weight"))

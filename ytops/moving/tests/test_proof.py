@@ -15,11 +15,11 @@ from django.db import transaction
 from settings_app.models import ConfigurationChange
 from ytops.moving.columns import number
 from ytops.moving.copying import copy
-from ytops.moving.databases import TARGET, Source, opened_source, opened_target
-from ytops.moving.proof import Differs, canonical_of, prove
+from ytops.moving.databases import TARGET, TIMEOUTS, Source, opened_source, opened_target
+from ytops.moving.proof import LONG, Differs, Rendering, canonical_of, prove
 from ytops.moving.tables import tables
 from ytops.moving.tests.dirty import NOT_UTF_8, another_row, loosen, told
-from ytops.moving.tests.moves import in_the_run_on_postgresql, url_of
+from ytops.moving.tests.moves import changed, in_the_run_on_postgresql, name_of, url_of
 from ytops.settings import database
 
 in_the_run_on_postgresql()
@@ -75,6 +75,7 @@ def altered(opened: Source, into: Any, statement: str) -> None:
     """Change the target, prove it, and take the change back."""
     with transaction.atomic(using=TARGET):
         with into.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # it is no copy
             cursor.execute(statement)
             assert cursor.rowcount, statement
         proofs(opened, into)
@@ -88,6 +89,26 @@ def test_every_difference_is_named_by_table_row_and_column(source: Path, target:
                 altered(opened, into, statement)
             assert re.search(named, str(found.value)), (statement, str(found.value))
         assert proofs(opened, into) == same
+
+
+def test_sessions_of_the_target_are_not_ended_while_they_wait(source: Path, target: str) -> None:
+    with opened_target(database(target), "it") as fresh, fresh.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_settings WHERE name LIKE '%timeout'")
+        names = {name for (name,) in cursor.fetchall()} & set(TIMEOUTS)
+    assert "idle_session_timeout" in names
+    for name in names:
+        changed(target, f"ALTER DATABASE {name_of(target)} SET {name} = '1min'")
+    with opened_target(database(target), "it") as connection, connection.cursor() as cursor:
+        for name in names:
+            cursor.execute("SELECT current_setting(%s)", [name])
+            assert cursor.fetchone() == ("0",), name
+
+
+def test_a_batch_of_the_proof_ends_where_rows_are_long() -> None:
+    [videos] = [table for table in tables() if table.label == "videos"]
+    rows = iter([("1", "x" * LONG), ("2", None), ("3", "x"), ("4", "x" * LONG), ("5", "x")])
+    sizes = [len(Rendering(videos).some(rows)) for _ in range(4)]
+    assert sizes == [1, 3, 1, 0]
 
 
 def test_numbers_are_compared_to_the_last_digit() -> None:

@@ -61,4 +61,4 @@ def test_each_command_runs_as_written(source: Path, server: Server, tmp_path: Pa
 
 
 def test_the_documentation_names_the_exit_codes() -> None:
-    assert re.findall(r"^\| (\d) \|", WORDS, re.MULTILINE) == ["0", "1", "2", "3", "4", "5"]
+    assert re.findall(r"^\| (\d+) \|", WORDS, re.MULTILINE) == [*"012345", "130"]
