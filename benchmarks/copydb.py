@@ -32,6 +32,8 @@ from ytops.tests import postgres
 
 SMALL, LARGE = 100_000, 1_000_000
 ROUNDS = 3
+# Rows with a text each; and how many times one of them copydb may hold, beside its 100 MB.
+WIDE, WIDTH, TIMES = 20, 8_000_000, 15
 JOBS = 10_000
 STATISTICS = {
     **{"id": None, "created_at": None, "updated_at": None, "timestamp": None, "video_id": None},
@@ -66,6 +68,17 @@ def make(rows: int) -> None:
             yield {"id": uuid7(), **times, "video_id": video, "view_count": number}
 
     insert("video_statistics", STATISTICS, statistics())
+
+
+def make_wide(rows: int) -> None:
+    """Fill the database with this many rows of which each is long."""
+    from django.contrib.sessions.models import Session
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    for number in range(rows):
+        key, text = f"{number:032x}", f"{number:08}\\\n" * (WIDTH // 10)
+        Session.objects.create(session_key=key, session_data=text, expire_date=NOW)
 
 
 def raw(source: str) -> None:
@@ -136,6 +149,7 @@ def fixtures(source: str) -> None:
     print(json.dumps({"copy": 0.0}))
 
 
+MAKERS = {"make": make, "make_wide": make_wide}
 PARTS = {
     "raw": raw,
     "copydb": copydb,
@@ -239,12 +253,21 @@ def main() -> None:
         with postgres.server(folder / "postgresql") as url:
             server = Server(url)
             small, large = (measure(rows, folder, server) for rows in (SMALL, LARGE))
+            wide = str(folder / "wide.sqlite3")
+            run("make_wide", f"sqlite:///{wide}", str(WIDE))
+            _, _, wide_memory = run("copydb", server.empty(), wide)
     for rows, best in ((SMALL, small), (LARGE, large)):
         whole, alone = (best["unproved"][n] / best["raw"][n] for n in (0, 1))
         found = f"{whole:.2f}, and {alone:.2f} without migrate"
         gate(f"{rows:,} rows: copydb without its proof ≤ 1.3 × raw COPY", alone <= 1.3, found)
         memory = best["copydb"][2]
         gate(f"{rows:,} rows: memory ≤ 100 MB", memory <= 100, f"{memory:.0f} MB")
+    most = 100 + TIMES * WIDTH / 1e6
+    gate(
+        f"{WIDE} rows of {WIDTH / 1e6:.0f} MB: memory ≤ {most:.0f} MB",
+        wide_memory <= most,
+        f"{wide_memory:.0f} MB",
+    )
     times = small["fixtures"][0] / small["copydb"][0]
     gate(
         f"{SMALL:,} rows: copydb with its proof ≥ 10 × faster than dumpdata + loaddata",
@@ -257,8 +280,8 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         django.setup()
         part, argument = sys.argv[1:]
-        if part == "make":
-            make(int(argument))
+        if part in MAKERS:
+            MAKERS[part](int(argument))
         else:
             PARTS[part](argument)
     else:
