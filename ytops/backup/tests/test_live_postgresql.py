@@ -230,8 +230,8 @@ def test_a_session_that_cannot_be_ended_stays_and_nothing_is_renamed(live: Site)
             connection.settings_dict["USER"] = role
             assert not_restored(live, "--pg-options=--no-owner --no-privileges") == (
                 5,
-                f"Sessions in {live.name} could not be ended (of postgres): stop them and restore "
-                "again.",
+                f"Sessions in {live.name} could not be ended, of postgres: stop them and restore "
+                "again. (There is 1 other session using the database.)",
             )
             assert other.execute("SELECT state FROM marker").fetchall() == [("old",)]
         finally:
