@@ -112,7 +112,7 @@ def database(url: str) -> dict[str, Any]:
             ) from None
         config["CONN_HEALTH_CHECKS"] = True
         options = config.setdefault("OPTIONS", {})
-        if not (config["NAME"] or "service" in options):
+        if not config["NAME"]:
             raise ImproperlyConfigured(
                 "DATABASE_URL names no database: expected postgresql://USER@HOST:PORT/NAME."
             )
@@ -218,6 +218,8 @@ BACKUP_DIR = BASE_DIR / (os.environ.get("BACKUP_DIR") or VAR_DIR / "backups")
 BACKUP_STORAGE = os.environ.get("BACKUP_STORAGE", "")
 BACKUP_RECIPIENTS = words("BACKUP_RECIPIENTS")
 BACKUP_IDENTITY_FILE = os.environ.get("BACKUP_IDENTITY_FILE", "")
+# In the names of backups; this host if not set.
+BACKUP_SERVER = os.environ.get("BACKUP_SERVER", "")
 BACKUP_KEEP = whole_number("BACKUP_KEEP", default=10, lowest=1)
 BACKUP_MAX_AGE_HOURS = whole_number("BACKUP_MAX_AGE_HOURS", default=48, lowest=1)
 

@@ -33,7 +33,7 @@ def health() -> Health:
     try:
         found = storage.listed(database_name(connection))
         own = [one for one in found if one.server == storage.server_name()]
-        looked_at = (storage.look_at(name) for name in own or found)
+        looked_at = (storage.look_at(name) for name in own)
         newest = next((backup for backup in looked_at if backup), None)
     except Exception as error:  # whatever the library of another storage raises
         return Health(None, f"The backups cannot be listed: {error}")

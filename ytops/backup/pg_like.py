@@ -47,6 +47,8 @@ def create_like(server: psycopg.Connection[Any], name: str, new: str) -> None:
     made.append(SQL("CONNECTION LIMIT {}").format(Literal(row["datconnlimit"])))
     with allowed(server, name):
         server.execute(SQL(" ").join(made))
+    with server.transaction(force_rollback=True):  # a refusal is told before the work
+        set_like(server, name, new)
 
 
 def set_like(server: psycopg.Connection[Any], name: str, new: str) -> None:
@@ -72,8 +74,9 @@ def allowed(server: psycopg.Connection[Any], name: str) -> Iterator[None]:
     except errors.InsufficientPrivilege as error:
         role = server.info.user
         raise DoesNotFit(
-            f"A restore makes a database like {name}, which the role {role} may not ({error}). A "
-            f'superuser of the server can say ALTER ROLE "{role}" CREATEDB, and make it the owner.'
+            f"A restore makes a database like {name}, which the role {role} may not: {error}. A "
+            f'superuser of the server can say ALTER ROLE "{role}" CREATEDB, make it the owner, and '
+            "GRANT SET ON PARAMETER where it is a setting that is named."
         ) from None
 
 

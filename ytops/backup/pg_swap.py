@@ -1,6 +1,7 @@
 """One PostgreSQL database takes the name of another, which keeps everything under a new one."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ def swap(connect: Connect, database: str, new: str) -> str:
         live, scratch = (renaming.execute(OID, [name]).fetchall()[0][0] for name in (database, new))
         # A visitor of all databases would hold up the site, whose name is locked by then.
         renaming.execute(CLOSE.format(Identifier(new)))
-        end_sessions(renaming, scratch)
+        refuse_visitors(renaming, scratch, new)
         ending = threading.Thread(
             target=keep_ending, args=(connect, live, renaming.info.backend_pid, done)
         )
@@ -81,6 +82,16 @@ def swap(connect: Connect, database: str, new: str) -> str:
 
 def rename(old: str, new: str) -> Composed:
     return SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new))
+
+
+def refuse_visitors(connection: psycopg.Connection[Any], database: int, name: str) -> None:
+    deadline = time.monotonic() + 5
+    while found := connection.execute(SESSIONS, [database]).fetchall():
+        end_sessions(connection, database)
+        if time.monotonic() > deadline:
+            who = ", ".join(sorted({user for _, user in found}))
+            raise Busy(f"Sessions in {name} could not be ended, of {who}: stop them.")
+        time.sleep(0.01)
 
 
 def refuse_prepared(connection: psycopg.Connection[Any], database: str) -> None:

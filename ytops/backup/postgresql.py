@@ -7,13 +7,14 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, Any, cast
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import errors
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -23,7 +24,7 @@ from ytops.backup.manifest import Facts, Table, facts_of
 from ytops.backup.pg_like import create_like, set_like
 from ytops.backup.pg_swap import LONGEST_NAME, rename, shortened, swap
 from ytops.backup.pg_tools import ToolFailed, check_version, running
-from ytops.backup.refusals import Damaged, DoesNotFit
+from ytops.backup.refusals import Busy, Damaged, DoesNotFit
 
 # Databases from which others can be renamed; every server has them.
 MAINTENANCE = ("postgres", "template1")
@@ -159,14 +160,18 @@ class PostgreSQL:
             # The lock on the database itself ends with the swap, before which we leave it.
             if not one(server.execute(LOCK, [self.scratch_name])):
                 raise BlockingIOError
-            self.drop(server)  # that of a restore that was killed
+            try:
+                self.drop(server)  # that of a restore that was killed
+            except errors.InsufficientPrivilege as error:
+                raise Busy(f"{self.scratch_name} cannot be dropped: {error}") from None
             try:
                 create_like(server, self.database, self.scratch_name)
                 facts = self.fill(command, environment, payload, work)
                 set_like(server, self.database, self.scratch_name)
                 yield facts
             finally:
-                self.drop(server)
+                with suppress(errors.InsufficientPrivilege):  # the next run tries again
+                    self.drop(server)
                 unlock(server)
 
     def fill(

@@ -24,15 +24,17 @@ def restore(
     progress: Progress,
     confirm: Callable[[Manifest], None],
     *,
+    server: str = "",
     options: Sequence[str] = (),
 ) -> str:
     """Prove the backup `name`, ask `confirm` (which may raise), swap it in; how to go back.
 
-    `name` with a slash is a path. `options` are for pg_restore.
+    `name` with a slash is a path. `server` is in the name of the safety copy. `options` are for
+    pg_restore.
     """
 
     def keep() -> str:
-        kept, made = make_backup(engine, progress, sound=False)
+        kept, made = make_backup(engine, progress, server=server, sound=False)
         if made.damage:
             return f"What was there is kept as it was, damaged ({made.damage}), in {kept}."
         return f"To go back to what was there: manage.py dbrestore -i {kept}"

@@ -81,13 +81,16 @@ class SQLite:
         if options:
             raise DoesNotFit("--pg-options is for PostgreSQL.")
         with closing(opened(payload)) as database:
+            try:
+                facts = facts_in(database)  # as the backup counted them: by its indexes
+            except sqlite3.DatabaseError as error:
+                raise Damaged(f"SQLite finds it damaged: {error}") from None
             if damage := first_problem(database, "integrity_check"):
                 # An index without some row: quick_check does not see it, and it can be made anew.
                 with suppress(sqlite3.DatabaseError):
                     database.execute("REINDEX")
                 if first_problem(database, "integrity_check"):
                     raise Damaged(f"SQLite finds it damaged: {damage}")
-            facts = facts_in(database)
             database.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file
         yield facts
 

@@ -90,7 +90,7 @@ def file_name(
 
 def server_name(given: str = "") -> str:
     """As it stands in a backup's name."""
-    return safe(given or socket.gethostname(), also="-")
+    return safe(given or settings.BACKUP_SERVER or socket.gethostname(), also="-")
 
 
 def listed(database: str | None = None) -> list[Name]:
@@ -173,8 +173,14 @@ def folder() -> Path | None:
 
 @contextmanager
 def workplace(place: Path) -> Iterator[Path]:
-    """A folder in `place` for what is not finished; it goes in any case."""
+    """A folder in `place` for what is not finished; it goes in any case.
+
+    A killed process leaves one behind, without the lock on it: the next run removes that.
+    """
     place.mkdir(mode=0o700, exist_ok=True)
+    for left in place.glob(f"{UNFINISHED}*/"):
+        with suppress(OSError), locked(left):
+            shutil.rmtree(left)
     with ExitStack() as stack:
         made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
         stack.callback(shutil.rmtree, made, ignore_errors=True)
@@ -189,23 +195,21 @@ def workplace(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def shared_workplace() -> Iterator[Path]:
-    """That of the storage. A killed process leaves its own behind, unlocked: the next run removes
-    that."""
+    """That of the storage, made and tidied by one process at a time."""
     place = folder() or settings.BACKUP_DIR
     place.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
         with file_lock(place / TRIED):
-            for left in place.glob(f"{UNFINISHED}*/"):
-                with suppress(OSError), locked(left):
-                    shutil.rmtree(left)
             made = stack.enter_context(workplace(place))
         yield made
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """BlockingIOError if another has it."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """BlockingIOError if another has it. Of a file in it: NFS locks no folders."""
+    if folder.is_symlink():
+        raise NotADirectoryError(folder)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -265,7 +269,8 @@ def clean(database: str, server: str, made: str) -> list[str]:
     _, names = storage().listdir("")
     for name in names:
         of = name.removesuffix(BESIDE)
+        match = NAME.fullmatch(of) if of != name and of not in names else None
         # Of a backup that was killed before it had its name.
-        if of != name and of not in names and of.startswith(f"{safe(database)}-{server}-"):
+        if match and (match["database"], match["server"]) == (safe(database), server):
             storage().delete(name)
     return surplus

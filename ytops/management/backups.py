@@ -103,17 +103,14 @@ def engine_of(alias: str) -> Engine:
 def newest(engine: Engine, server: str | None = None) -> str:
     """The name of the newest backup, of this server unless another is named.
 
-    CommandError if there is none of this database, or if only several other servers have some: a
-    storage may be shared, and theirs may be another database of the same name.
+    CommandError if there is none. Those of other servers do not count: a storage may be shared, and
+    theirs be of another database of the same name.
     """
     found = listed(engine.database)
     own = [one for one in found if one.server == server_name(server or "")]
-    servers = sorted({one.server for one in found})
     if own:
         return own[0].name
-    if not server and len(servers) == 1:
-        return found[0].name
-    if servers:
+    if servers := sorted({one.server for one in found}):
         raise CommandError(
             f"There is no backup of {engine.database} of the server {server_name(server or '')}: "
             f"there are some of {', '.join(servers)}; -s names one of them.",

@@ -39,19 +39,29 @@ def test_a_damaged_database_is_not_backed_up(site: Site) -> None:
 
 def test_an_index_that_has_not_every_row_is_made_anew(site: Site) -> None:
     """No row is lost by it, and the check that sees it takes too long for every backup."""
-    with closing(sqlite3.connect(site.name)) as database, database:
+    close()
+    with closing(sqlite3.connect(site.name)) as database:
+        [index, whole] = database.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE tbl_name = 'django_session' AND sql LIKE"
+            " 'CREATE INDEX%expire_date%'"
+        ).fetchone()
+        change = "UPDATE sqlite_schema SET sql = ? WHERE name = ?"
         database.execute("PRAGMA writable_schema = ON")
-        sql = "CREATE INDEX stale ON music (title)"
-        database.execute("CREATE TABLE empty (title)")
-        database.execute("CREATE INDEX stale ON empty (title)")
-        database.execute(
-            "UPDATE sqlite_schema SET tbl_name = 'music', sql = ? WHERE name = 'stale'", [sql]
-        )
+        database.execute(change, [f"{whole} WHERE session_data = 'never'", index])
+        database.commit()
+    with closing(sqlite3.connect(site.name)) as database:
+        database.execute("INSERT INTO django_session VALUES ('key', 'data', '2026-01-01')")
+        database.commit()
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(change, [whole, index])
+        database.commit()
     said("dbbackup")
     assert "comes back" in said("backup_drill")
     said("dbrestore", "--noinput")
     with closing(sqlite3.connect(site.name)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        rows = database.execute("SELECT session_key FROM django_session NOT INDEXED").fetchall()
+    assert ("key",) in rows
 
 
 @pytest.mark.parametrize("content", [None, b"a text\n" * 1000])

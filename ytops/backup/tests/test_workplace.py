@@ -72,7 +72,7 @@ def test_a_workplace_that_another_holds_is_not_removed_by_its_name(backups: Path
     left = backups / f"{storage.UNFINISHED}left"
     left.mkdir(parents=True)
     os.utime(left, (0, 0))
-    holder = os.open(left, os.O_RDONLY)
+    holder = os.open(left / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(holder, fcntl.LOCK_EX)
     with storage.shared_workplace():
         assert left.exists()

@@ -87,7 +87,14 @@ class Command(BackupCommand):
                 "storage": storage.storage(),
             }
             pre_restore.send(**known)
-            back = restore(engine, name, progress, confirm, options=options["pg_options"])
+            back = restore(
+                engine,
+                name,
+                progress,
+                confirm,
+                server=options["servername"] or "",
+                options=options["pg_options"],
+            )
             progress.end()
             self.say(f"Restored {engine.database} from {name}. {back}")
             if pending := migrations_after(self.manifest):
