@@ -25,18 +25,19 @@ from ytops.backup.tests.site import (
     opened,
 )
 
-WITHOUT_DATA = (
-    *("test_archive.py", "test_archive_damage.py"),
-    *("test_storage.py", "test_workplace.py"),
+# What does not depend on the engine, or takes long on PostgreSQL and says little of it.
+ONCE = (
+    *("test_archive.py", "test_archive_damage.py", "test_storage.py", "test_workplace.py"),
+    *("test_backup_options.py", "test_restore_options.py"),
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if connection.vendor == "sqlite" or os.environ.get("YTOPS_PROVE") == "1":
         return
-    once = pytest.mark.skip(reason="without a database: on SQLite, and in make prove on both")
+    once = pytest.mark.skip(reason="it runs on SQLite, and in make prove on both")
     for item in items:
-        if item.path.name in WITHOUT_DATA:
+        if item.path.name in ONCE:
             item.add_marker(once)
 
 
