@@ -19,7 +19,7 @@ from settings_app.checks import environment_and_file_are_valid
 from settings_app.registry import Setting
 from settings_app.static_layers import flattened, key_lines
 from ytops.db.secrets import Secret
-from ytops.tests.processes import finish, manage, start
+from ytops.tests.processes import SERVER, finish, manage, start
 
 HIDDEN = "hunter2"
 Write = Callable[[str | bytes], Path]
@@ -300,9 +300,8 @@ class TestStarts:
 
     def test_a_server_names_what_is_wrong_and_gives_up(self, tmp_path: Path) -> None:
         (tmp_path / "ytops.toml").write_text("[publish]\nposts_per_dy = 1\n")
-        command = ("-m", "gunicorn", "ytops.wsgi", "--bind", "127.0.0.1:0", "--no-control-socket")
         bad = {"YTOPS_JOBS_PAUSED": "maybe", "YTOPS_CONFIG_FILE": str(tmp_path / "ytops.toml")}
-        process = finish(start(*command, **bad))
+        process = finish(start(*SERVER, **bad))
         assert process.returncode == 3
         (line,) = [line for line in process.stderr.splitlines() if line.startswith("ytops: ")]
         assert 'YTOPS_JOBS_PAUSED: expected true or false, not "maybe".' in line

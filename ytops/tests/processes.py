@@ -24,6 +24,9 @@ OTHERS = (
     *("DJANGO_ALLOW_ASYNC_UNSAFE", "YTOPS_"),
 )
 
+# Its control socket has one name for all: two servers at once would be in each other's way.
+SERVER = ("-m", "gunicorn", "ytops.wsgi", "--bind", "127.0.0.1:0", "--no-control-socket")
+
 
 def url_of(name: str) -> str:
     """The DATABASE_URL of the database `name` (SQLite: a path) on the engine under test."""
@@ -80,8 +83,7 @@ def manage(*args: str, **env: str | None) -> subprocess.CompletedProcess[str]:
 
 def answer_of_server(path: str, **env: str | None) -> tuple[int, bytes]:
     """Start a real server, ask it for one page by GET, stop it; the status and the body."""
-    command = ("-m", "gunicorn", "ytops.wsgi", "--bind", "127.0.0.1:0", "--no-control-socket")
-    server = start(*command, **env)
+    server = start(*SERVER, **env)
     assert server.stderr is not None
     try:
         for line in server.stderr:

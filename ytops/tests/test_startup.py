@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
 from ytops.startup import SERVER_GIVES_UP, one_line_errors, pool_warnings_kept
-from ytops.tests.processes import answer_of_server, finish, manage, settings_of, start
+from ytops.tests.processes import SERVER, answer_of_server, finish, manage, settings_of, start
 
 
 def the_one_line(process: subprocess.CompletedProcess[str], code: int = 1) -> str:
@@ -105,9 +105,7 @@ def test_the_database_is_no_database(tmp_path: Path) -> None:
 
 
 def test_a_server_without_keys_says_so_and_does_not_try_for_ever() -> None:
-    process = finish(
-        start("-m", "gunicorn", "ytops.wsgi", "--bind", "127.0.0.1:0", FERNET_KEYS=None)
-    )
+    process = finish(start(*SERVER, FERNET_KEYS=None))
     assert process.returncode == 3
     said = [line for line in process.stderr.splitlines() if line.startswith("ytops: ")]
     assert len(said) == 1
