@@ -15,6 +15,7 @@ from django.test import Client
 from settings_app import registry, snapshot, static_layers
 from settings_app.models import SystemConfiguration
 
+PROVE = os.environ.get("YTOPS_PROVE") == "1"
 # Playwright runs an event loop in the thread of the test, which also asks the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
@@ -77,6 +78,15 @@ def declare() -> Iterator[Callable[..., registry.Setting[Any]]]:
     registry._registered.update(others)
     static_layers._read.cache_clear()
     snapshot.forget()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if connection.vendor == "sqlite" or PROVE:
+        return
+    left_out = pytest.mark.skip(reason="it runs on SQLite, and in make prove on both")
+    for item in items:
+        if item.get_closest_marker("once"):
+            item.add_marker(left_out)
 
 
 def pytest_collection_finish() -> None:

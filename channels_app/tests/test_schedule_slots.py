@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from channels_app.schedule import DAYS, HORIZON, Slot, next_slots, validate_schedule
 
+pytestmark = pytest.mark.once
+
 ZONES = [
     *("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"),
     *("Asia/Kathmandu", "Pacific/Kiritimati", "America/Nuuk", "Pacific/Apia"),

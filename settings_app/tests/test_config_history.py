@@ -113,5 +113,6 @@ class TestAsAProcess:
             assert "YTOPS_PUBLISH_POSTS_PER_DAY: expected a whole number" in done.stderr
             assert "Traceback" not in done.stderr
 
+    @pytest.mark.once
     def test_wrong_usage_exits_with_2(self) -> None:
         assert manage("config", "frob").returncode == 2

@@ -292,12 +292,14 @@ def test_a_table_within_a_list_of_tables(write: Write) -> None:
 
 
 class TestStarts:
+    @pytest.mark.once
     def test_a_command_names_what_is_wrong(self, tmp_path: Path) -> None:
         process = manage("check", YTOPS_PUBLISH_POSTS_PER_DAY="many")
         assert process.returncode == 1
         assert "YTOPS_PUBLISH_POSTS_PER_DAY: expected a whole number" in process.stderr
         assert "Traceback" not in process.stderr
 
+    @pytest.mark.once
     def test_a_server_names_what_is_wrong_and_gives_up(self, tmp_path: Path) -> None:
         (tmp_path / "ytops.toml").write_text("[publish]\nposts_per_dy = 1\n")
         bad = {"YTOPS_JOBS_PAUSED": "maybe", "YTOPS_CONFIG_FILE": str(tmp_path / "ytops.toml")}

@@ -11,6 +11,8 @@ from django.conf import settings
 from ytops import make_env
 from ytops.tests.processes import finish, manage, start
 
+pytestmark = pytest.mark.once
+
 
 def entries(path: Path) -> dict[str, str]:
     lines = path.read_text().splitlines()

@@ -7,6 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ytops.tests.processes import finish, manage, settings_of, start
 
+pytestmark = pytest.mark.once
+
 # As an installation with a proxy in front gives them; nothing from .env.
 PRODUCTION = {
     "SECRET_KEY": "a-key-of-this-test-alone-" + "0123456789abcdefghijklmnopqrstuvwxyz",

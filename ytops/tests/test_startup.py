@@ -52,6 +52,7 @@ def test_a_bad_environment(env: dict[str, str | None], said: str) -> None:
     assert "their-password" not in str(error.value)
 
 
+@pytest.mark.once
 def test_a_command_in_a_bad_environment() -> None:
     line = the_one_line(manage("check", DATABASE_URL="mysql://u:their-password@h/db"))
     assert "DATABASE_URL begins with 'mysql'" in line
@@ -80,6 +81,7 @@ def test_the_database_is_out_of_reach(tmp_path: Path) -> None:
     assert "their-password" not in line
 
 
+@pytest.mark.once
 def test_the_folder_of_the_database_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     url = f"sqlite:////{tmp_path}/file/ytops.sqlite3"
@@ -87,6 +89,7 @@ def test_the_folder_of_the_database_cannot_be_made(tmp_path: Path) -> None:
         the_one_line(manage(command, DATABASE_URL=url))
 
 
+@pytest.mark.once
 def test_the_folder_of_the_database_takes_no_file(tmp_path: Path) -> None:
     # root may write anywhere but into a file system of the kernel.
     folder = tmp_path
@@ -98,12 +101,14 @@ def test_the_folder_of_the_database_takes_no_file(tmp_path: Path) -> None:
         the_one_line(manage(command, DATABASE_URL=f"sqlite:////{folder}/ytops.sqlite3"))
 
 
+@pytest.mark.once
 def test_the_database_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("This is not SQLite. " * 100)
     line = the_one_line(manage("migrate", DATABASE_URL=f"sqlite:////{tmp_path}/file"))
     assert "file is not a database" in line
 
 
+@pytest.mark.once
 def test_a_server_without_keys_says_so_and_does_not_try_for_ever() -> None:
     process = finish(start(*SERVER, FERNET_KEYS=None))
     assert process.returncode == 3
@@ -113,11 +118,13 @@ def test_a_server_without_keys_says_so_and_does_not_try_for_ever() -> None:
     assert "Traceback" not in process.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("module", ["wsgi", "asgi"])
 def test_importing_the_application_without_keys(module: str) -> None:
     the_one_line(finish(start("-c", f"import ytops.{module}", FERNET_KEYS=None)), SERVER_GIVES_UP)
 
 
+@pytest.mark.once
 def test_traceback_on_request() -> None:
     process = manage("check", "--traceback", FERNET_KEYS=None)
     assert "Traceback" in process.stderr
@@ -149,6 +156,7 @@ def test_of_what_the_pool_says_the_cause_is_kept() -> None:
     assert pool.last == "error connecting in 'pool-1': it is shut down"
 
 
+@pytest.mark.once
 def test_a_reader_that_went_away_is_no_error() -> None:
     process = start("manage.py", "diffsettings", "--all")
     assert process.stdout is not None

@@ -1,6 +1,5 @@
 """What every test of backups may use."""
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -24,21 +23,6 @@ from ytops.backup.tests.site import (
     folder_storage,
     opened,
 )
-
-# What does not depend on the engine, or takes long on PostgreSQL and says little of it.
-ONCE = (
-    *("test_archive.py", "test_archive_damage.py", "test_storage.py", "test_workplace.py"),
-    *("test_backup_options.py", "test_restore_options.py"),
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if connection.vendor == "sqlite" or os.environ.get("YTOPS_PROVE") == "1":
-        return
-    once = pytest.mark.skip(reason="it runs on SQLite, and in make prove on both")
-    for item in items:
-        if item.path.name in ONCE:
-            item.add_marker(once)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ from ytops.backup.tests.files import (
     unpacked,
 )
 
+pytestmark = pytest.mark.once
+
 PROVE = os.environ.get("YTOPS_PROVE") == "1"
 KINDS = list(RECIPIENTS)
 PAYLOADS = {

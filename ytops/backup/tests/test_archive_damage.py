@@ -31,6 +31,8 @@ from ytops.backup.tests.files import (
     unpacked,
 )
 
+pytestmark = pytest.mark.once
+
 PROVE = os.environ.get("YTOPS_PROVE") == "1"
 KINDS = list(RECIPIENTS)
 PAYLOAD = noise(150_000) + bytes(50_000)

@@ -21,7 +21,7 @@ from ytops.backup.tests.site import (
     said,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def test_two_at_once_after_another_have_names_of_their_own(site: Site) -> None:

@@ -25,7 +25,7 @@ from ytops.backup.tests.site import (
 from ytops.db.secrets import Secret
 from ytops.tests.examples import CREDENTIALS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def test_a_yes_restores(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from ytops.backup import storage
 from ytops.backup.refusals import DoesNotFit
 from ytops.backup.tests.files import FACTS, forged, manifest_of, noise, packed
 
+pytestmark = pytest.mark.once
+
 NOON = datetime(2020, 11, 22, 12, tzinfo=UTC)
 PLAIN, ENCRYPTED = packed(b"payload"), packed(b"payload", "encrypted")
 IN_MEMORY = {"BACKEND": "django.core.files.storage.InMemoryStorage"}

@@ -12,6 +12,8 @@ import pytest
 from ytops.backup import storage
 from ytops.backup.tests.files import manifest_of
 
+pytestmark = pytest.mark.once
+
 
 def test_links_and_folders_of_others_are_let_alone(tmp_path: Path, backups: Path) -> None:
     (backups / ".unfinished-novel").mkdir(parents=True)
