@@ -1,6 +1,7 @@
 """pg_dump and pg_restore as child processes that do not outlive this one."""
 
 import ctypes
+import fcntl
 import os
 import re
 import signal
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ytops.backup.refusals import DoesNotFit, Refusal
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+PIPE = 1 << 20  # bytes; Linux gives 65,536, and both ends would wait for each other often
 
 
 class ToolFailed(Refusal):
@@ -61,6 +63,7 @@ def running(
             **{"stdin": subprocess.DEVNULL, **pipes},
         )
     try:
+        widen(process.stdin or process.stdout)
         yield process
     except BrokenPipeError:
         pass  # it has ended before its input: what it said tells why
@@ -81,6 +84,12 @@ def running(
             else (f"killed by {signal.Signals(-process.returncode).name}")
         )
         raise ToolFailed(f"{command[0]} failed: {told or ended}")
+
+
+def widen(pipe: IO[bytes] | None) -> None:
+    if pipe and sys.platform == "linux":
+        with suppress(PermissionError):  # more than this system gives
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
 
 
 def one_line(text: str) -> str:
