@@ -1,8 +1,9 @@
 """What every test of backups may use."""
 
+import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import connection
 
+from ytops.backup.tests.servers import server
 from ytops.backup.tests.site import (
     Good,
     Site,
@@ -104,3 +106,37 @@ def unchanged(still: tuple[Site, Good], django_db_blocker: Any) -> Iterator[Site
 def good(still: tuple[Site, Good]) -> Good:
     """The one backup that `unchanged` has."""
     return still[1]
+
+
+@pytest.fixture
+def role(site: Site) -> Iterator[Callable[..., str]]:
+    """Makes a role that has these attributes, such as CREATEDB."""
+    made: list[str] = []
+
+    def make(attributes: str = "") -> str:
+        made.append(f"role {uuid4().hex[:8]}")
+        server(f"CREATE ROLE {{}} LOGIN {attributes}", made[-1])
+        return made[-1]
+
+    yield make
+    close()
+    for name in made:
+        for database in site.databases():
+            server("REASSIGN OWNED BY {} TO CURRENT_USER", name, database=database)
+            server("DROP OWNED BY {}", name, database=database)
+        server("DROP ROLE {}", name)
+
+
+@pytest.fixture
+def tools(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a script in the place of a tool; {real} in it is the tool."""
+    place = site.folder / "tools"
+    place.mkdir()
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+    def put(name: str, script: str) -> None:
+        (place / name).unlink(missing_ok=True)
+        (place / name).write_text("#!/bin/sh\n" + script.format(real=shutil.which(name)))
+        (place / name).chmod(0o755)
+
+    return put

@@ -1,6 +1,7 @@
 """dbbackup: its options, whom it encrypts to, storages of all kinds."""
 
 import json
+import os
 import stat
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.files.storage import InMemoryStorage
 from django.core.management import CommandError
 
 from ytops.backup import storage
+from ytops.backup.storage import UNFINISHED
 from ytops.backup.tests.files import KEY, OTHER_KEY
 from ytops.backup.tests.site import (
     Site,
@@ -66,8 +68,10 @@ def test_a_file_that_is_not_in_the_storage(site: Site, monkeypatch: pytest.Monke
     assert refused("dbbackup", "-O", str(file.parent))[0] == 4
     assert refused("dbbackup", "-O", str(file / "more"))[0] == 1
     assert (site.state(), file.read_bytes()) == before
+    (file.parent / f"{UNFINISHED}killed").mkdir()
     monkeypatch.chdir(file.parent)
     assert said("dbbackup", "-O", "relative")
+    assert sorted(os.listdir()) == ["copy", "relative"]
     assert said("dbrestore", "-I", "relative", "--dry-run")
 
 

@@ -88,6 +88,19 @@ def test_a_damaged_backup_is_warned_of(site: Site) -> None:
     assert f"{backup.name}, is damaged" in words
 
 
+def test_that_of_another_server_is_not_ours(site: Site, settings: LazySettings) -> None:
+    call_command("dbbackup", "-s", "staging", quiet=True)
+    assert said() == [("ytops.W005", "There is no backup.")]
+    call_command("dbbackup", quiet=True)
+    call_command("dbbackup", "-s", "staging", quiet=True)
+    later = storage.listed()[0]
+    (site.backups / later.name).write_bytes(b"")
+    assert (later.server, said()) == ("staging", [])
+    settings.BACKUP_SERVER = "staging"
+    [(_, words)] = said()
+    assert f"{later.name}, is damaged" in words
+
+
 def test_a_storage_that_cannot_be_listed_is_warned_of(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

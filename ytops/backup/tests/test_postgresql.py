@@ -1,22 +1,20 @@
-"""Backup and restore of PostgreSQL: tools, roles, passwords, what a database has beside rows."""
+"""Backup and restore of PostgreSQL: tools, passwords, what a database has beside rows."""
 
 import os
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from django.db import connection, connections
-from psycopg.sql import SQL, Identifier
+from django.db import connection
 
 from ytops.backup import pg_swap, postgresql
 from ytops.backup.pg_swap import shortened
 from ytops.backup.postgresql import PostgreSQL
+from ytops.backup.tests.servers import VERSION, connected_as, server
 from ytops.backup.tests.site import Site, close, refused, said
 from ytops.tests.processes import url_of
 
@@ -25,57 +23,6 @@ if connection.vendor != "postgresql":
 pytestmark = pytest.mark.django_db
 PASSWORD = "pass word'\"of=the%site"
 TOOLS = ("pg_dump", "pg_restore")
-
-
-def server(sql: str, *names: str, database: str | None = None) -> list[tuple[Any, ...]]:
-    """Ask the server, in a database of it; each {} is the name of something."""
-    given: dict[str, Any] = {"dbname": database} if database else {}
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True, **given) as session:
-        cursor = session.execute(SQL(sql).format(*map(Identifier, names)))
-        return cursor.fetchall() if cursor.description else []
-
-
-def connected_as(**settings: Any) -> None:
-    """Django's connection has other settings from now on."""
-    close()
-    own: Any = connections["default"]
-    own.settings_dict.update(settings)
-
-
-@pytest.fixture
-def role(site: Site) -> Iterator[Callable[..., str]]:
-    """Makes a role that has these attributes, such as CREATEDB."""
-    made: list[str] = []
-
-    def make(attributes: str = "") -> str:
-        made.append(f"role {uuid4().hex[:8]}")
-        server(f"CREATE ROLE {{}} LOGIN {attributes}", made[-1])
-        return made[-1]
-
-    yield make
-    close()
-    for name in made:
-        for database in site.databases():
-            server("REASSIGN OWNED BY {} TO CURRENT_USER", name, database=database)
-            server("DROP OWNED BY {}", name, database=database)
-        server("DROP ROLE {}", name)
-
-
-@pytest.fixture
-def tools(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Puts a script in the place of a tool; {real} in it is the tool."""
-    place = site.folder / "tools"
-    place.mkdir()
-    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
-
-    def put(name: str, script: str) -> None:
-        (place / name).unlink(missing_ok=True)
-        (place / name).write_text("#!/bin/sh\n" + script.format(real=shutil.which(name)))
-        (place / name).chmod(0o755)
-
-    return put
-
-
 PROVE = os.environ.get("YTOPS_PROVE") == "1"
 NAMES = [
     "a-b 'c\"=%ü" + "x" * 63,
@@ -88,7 +35,6 @@ NAMES = [
     "a=b",
 ]
 takes_long = pytest.mark.skipif(not PROVE, reason="make prove runs it")
-VERSION = 'if [ "$1" = --version ]; then exec {real} --version; fi\n'
 
 
 def test_a_tool_that_is_older_than_the_server_is_refused_with_both_versions(
@@ -283,76 +229,6 @@ def test_a_visitor_of_all_databases_does_not_hold_up_the_swap(
     assert site.content() == before
     for visitor in visitors:
         visitor.close()
-
-
-def test_a_role_that_may_not_make_databases_backs_up_and_is_told_what_a_restore_needs(
-    site: Site, role: Callable[..., str]
-) -> None:
-    name = role()
-    server("ALTER DATABASE {} OWNER TO {}", site.name, name)
-    server("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", name, database=site.name)
-    server("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {}", name, database=site.name)
-    connected_as(USER=name)
-    said("dbbackup")
-    before = site.state()
-    for command in (("dbrestore", "--noinput"), ("backup_drill",)):
-        code, words = refused(*command)
-        assert (code, f'ALTER ROLE "{name}" CREATEDB' in words) == (4, True)
-    assert site.state() == before
-
-
-def test_a_role_that_does_not_own_the_database_is_told_so(
-    site: Site, role: Callable[..., str]
-) -> None:
-    name = role("CREATEDB")
-    server("GRANT pg_read_all_data TO {}", name)
-    connected_as(USER=name)
-    said("dbbackup")
-    before = site.state()
-    code, words = refused("dbrestore", "--noinput")
-    assert (code, site.database in words) == (4, True)
-    assert site.state() == before
-
-
-@takes_long
-def test_the_owner_who_may_make_databases_needs_no_superuser(
-    site: Site, role: Callable[..., str]
-) -> None:
-    name = role("CREATEDB")
-    server("ALTER DATABASE {} OWNER TO {}", site.name, name)
-    for kind, relation in server(
-        "SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relname FROM pg_class "
-        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r')",
-        database=site.name,
-    ):
-        server(f"ALTER {kind} {{}} OWNER TO {{}}", relation, name, database=site.name)
-    before = site.content()
-    connected_as(USER=name)
-    said("dbbackup")
-    server("DELETE FROM video_statistics", database=site.name)
-    said("dbrestore", "--noinput")
-    assert site.content() == before
-
-
-@takes_long
-def test_a_role_of_the_backup_that_is_not_here_is_named_with_a_way_out(
-    site: Site, role: Callable[..., str]
-) -> None:
-    gone = role()
-    server("GRANT SELECT ON videos TO {}", gone, database=site.name)
-    said("dbbackup")
-    server("DROP OWNED BY {}", gone, database=site.name)
-    server("ALTER ROLE {} RENAME TO {}", gone, f"{gone} gone")
-    try:
-        before = site.state()
-        code, words = refused("dbrestore", "--noinput")
-        assert (code, f'role "{gone}" does not exist' in words) == (4, True)
-        assert "--pg-options='--no-owner --no-privileges'" in words
-        assert site.state() == before
-        said("dbrestore", "--noinput", "--pg-options=--no-owner --no-privileges")
-        assert site.content() == before[0]
-    finally:
-        server("ALTER ROLE {} RENAME TO {}", f"{gone} gone", gone)
 
 
 @pytest.mark.parametrize(

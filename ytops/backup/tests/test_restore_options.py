@@ -57,7 +57,11 @@ def test_the_newest_or_the_one_that_is_named_or_the_newest_of_a_server(site: Sit
     said("backup_drill", "-s", "two")
     own = said("dbbackup").partition(":")[0]
     assert said("dbrestore", "--dry-run").startswith(own)
+    before = set(site.files())
     said("dbrestore", "--noinput", "-s", "one")
+    if connection.vendor == "sqlite":
+        [kept] = set(site.files()) - before
+        assert kept.startswith(f"{site.database}-one-")
     assert "'one'" in str(site.content()["music"]) or "one," in str(site.content()["music"])
 
 

@@ -282,13 +282,13 @@ def test_backups_of_other_databases_stay(backups: Path, settings: LazySettings) 
 def test_a_manifest_whose_backup_was_killed_goes(backups: Path) -> None:
     whole = put(backups, content=ENCRYPTED, encrypted=True)
     orphans = [
-        put(backups, hours=1, content=ENCRYPTED, encrypted=True, database=database)
-        for database in ("ytops", "other")
+        put(backups, hours=1, content=ENCRYPTED, encrypted=True, database=database, server=server)
+        for database, server in (("ytops", "web"), ("other", "web"), ("ytops", "web-2"))
     ]
     for name in orphans:
         (backups / name).unlink()
     storage.clean("ytops", "web", whole)
-    left = {f"{name}{storage.BESIDE}" for name in (whole, orphans[1])}
+    left = {f"{name}{storage.BESIDE}" for name in (whole, *orphans[1:])}
     assert set(os.listdir(backups)) == {whole, *left}
 
 

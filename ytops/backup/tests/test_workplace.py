@@ -1,5 +1,6 @@
 """Where a backup is made: who may read it, what is left of a killed run, what is not ours."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -67,6 +68,26 @@ def test_what_a_killed_run_left_is_removed_and_what_a_running_one_has_stays(back
             assert other != running
         assert (running / "payload").exists()
     assert os.listdir(backups) == [storage.TRIED]
+
+
+def test_a_disk_that_locks_no_folders_will_do(
+    backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+
+    def flock(file: Any, operation: int) -> None:
+        descriptor = file if isinstance(file, int) else file.fileno()
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "as NFS says it")
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    killed = backups / f"{storage.UNFINISHED}killed"
+    killed.mkdir(parents=True)
+    with storage.shared_workplace() as running:
+        assert not killed.exists()
+        with storage.shared_workplace():
+            assert running.exists()
 
 
 def test_a_workplace_that_another_holds_is_not_removed_by_its_name(backups: Path) -> None:
