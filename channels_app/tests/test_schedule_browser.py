@@ -14,7 +14,7 @@ from ytops.tests import examples
 from ytops.tests.admin_client import url
 from ytops.tests.browser import chromium, needs_chromium
 
-pytestmark = [needs_chromium, pytest.mark.django_db(transaction=True)]
+pytestmark = [needs_chromium, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 SCHEDULE = {
     "timezone": "Europe/Berlin",

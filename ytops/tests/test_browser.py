@@ -228,6 +228,7 @@ def test_a_publication_in_doubt_is_answered_on_a_phone(page: Page, live_server: 
     assert (video.status, video.youtube_video_id) == ("published", "D-lhorsDlUQ")
 
 
+@pytest.mark.once
 def test_the_keyboard_alone_is_enough(page: Page, live_server: Any) -> None:
     channel = one_of_each()[Channel]
     page.goto(f"{live_server.url}/admin/channels_app/channel/{channel.pk}/change/")
