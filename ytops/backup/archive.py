@@ -10,7 +10,9 @@ https://age-encryption.org/v1
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO, Protocol
@@ -63,6 +65,38 @@ class Hashed:
         self.size += len(block)
         self.progress(self.size)
         return block
+
+
+class Growing:
+    """A file that is still being written: to a reader it ends where it does when it is `whole`."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.whole = file, threading.Event()
+
+    def read(self, size: int = BLOCK) -> bytes:
+        read = b""
+        while len(read) < size:
+            whole = self.whole.is_set()  # asked before: what comes between is read then
+            block = self.file.read(size - len(read))
+            read += block
+            if whole and not block:
+                break
+            if not block:
+                self.whole.wait(0.01)
+        return read
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(offset, whence)
+
+
+@contextmanager
+def growing(file: BinaryIO) -> Iterator[Growing]:
+    """It is whole, or has all that it will ever have, at the end of the block."""
+    growing = Growing(file)
+    try:
+        yield growing
+    finally:
+        growing.whole.set()
 
 
 class Packing:

@@ -1,6 +1,7 @@
 """Makes a backup and gives it a name when it has been proved."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,15 +58,21 @@ def pack_database(
     *,
     sound: bool = True,
 ) -> Manifest:
-    """Write a backup into a file and read it again to its last byte.
+    """Write a backup into a file, which another thread reads again to its last byte meanwhile.
 
     An encrypted one too, though its private keys are elsewhere: it is encrypted to one key more,
     which is forgotten at the end.
     """
     proof = pyrage.x25519.Identity.generate()
     everyone = [*recipients, proof.to_public()] if recipients else []
-    work = file.parent
-    with engine.snapshot(work, progress, sound=sound) as snapshot:
+    file.touch(mode=0o600, exist_ok=False)
+    with (
+        file.open("rb") as source,
+        ThreadPoolExecutor(1) as beside,
+        archive.growing(source) as written,
+        engine.snapshot(file.parent, progress, sound=sound) as snapshot,
+        file.open("wb") as target,
+    ):
 
         def manifest(sha256: str, size: int) -> Manifest:
             return Manifest(
@@ -82,11 +89,16 @@ def pack_database(
         payload = archive.Hashed(
             snapshot.payload, lambda done: progress("Packing byte", done, snapshot.size)
         )
-        file.touch(mode=0o600, exist_ok=False)
-        with file.open("wb") as target:
-            archive.pack(payload, manifest, target, everyone)
-    with file.open("rb") as source, engine.read_through(work) as reader:
-        written = archive.unpack(source, reader, [proof])
-    if written.sha256 != payload.sha256.hexdigest():
+        read_back = beside.submit(read_again, engine, written, file.parent, proof)
+        archive.pack(payload, manifest, target, everyone)
+    found = read_back.result()
+    if found.sha256 != payload.sha256.hexdigest():
         raise Damaged("What was written is not what was read: is the disk at fault?")
-    return written
+    return found
+
+
+def read_again(
+    engine: Engine, written: archive.Seekable, work: Path, proof: pyrage.x25519.Identity
+) -> Manifest:
+    with engine.read_through(work) as reader:
+        return archive.unpack(written, reader, [proof])

@@ -16,6 +16,7 @@ from typing import IO, Any
 from ytops.backup.refusals import DoesNotFit, Refusal
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+LIBC = ctypes.CDLL(None)  # here: after a fork, another thread may have left its loader locked
 PIPE = 1 << 20  # bytes; Linux gives 65,536, and both ends would wait for each other often
 
 
@@ -43,7 +44,7 @@ def check_version(tool: str, server: int) -> None:
 def die_with(parent: int) -> None:
     """In the child, before it becomes the tool: killed when we are, however that happens."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # we are gone already
             os._exit(1)
 
