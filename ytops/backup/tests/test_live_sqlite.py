@@ -23,7 +23,7 @@ pytestmark = [
 ]
 ROUNDS = 20 if os.environ.get("YTOPS_PROVE") == "1" else 1
 PROGRAM = """
-import json, os, signal, sqlite3, sys
+import json, os, signal, sqlite3, sys, time
 path, stop, *arguments = sys.argv[1:]
 
 def connect():
@@ -32,8 +32,10 @@ def connect():
     database.execute("PRAGMA synchronous = NORMAL")
     return database
 
+parent = os.getppid()
+
 def stopped():
-    return os.path.exists(stop)
+    return os.path.exists(stop) or os.getppid() != parent
 
 def look(database):
     rows = database.execute("SELECT MIN(state), MAX(state), COUNT(*) FROM ballast").fetchone()
@@ -69,7 +71,7 @@ database.execute("BEGIN IMMEDIATE")
 database.execute("UPDATE marker SET state = 'held'")
 print("ready", flush=True)
 while not stopped():
-    pass
+    time.sleep(0.01)
 database.execute("COMMIT")
 """
 PAIRS = """
