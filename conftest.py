@@ -83,7 +83,8 @@ def declare() -> Iterator[Callable[..., registry.Setting[Any]]]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if connection.vendor == "sqlite" or PROVE:
         return
-    left_out = pytest.mark.skip(reason="it runs on SQLite, and in make prove on both")
+    reason = "its database has little part in it: on SQLite, and in make prove on both"
+    left_out = pytest.mark.skip(reason=reason)
     for item in items:
         if item.get_closest_marker("once"):
             item.add_marker(left_out)

@@ -11,11 +11,10 @@ import hashlib
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copyfileobj
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, Self
 
 import pyrage
 import zstandard
@@ -68,35 +67,31 @@ class Hashed:
 
 
 class Growing:
-    """A file that is still being written: to a reader it ends where it does when it is `whole`."""
+    """A file that another thread writes until the end of the `with`: until then it goes on."""
 
     def __init__(self, file: BinaryIO):
-        self.file, self.whole = file, threading.Event()
+        self.file, self.ended = file, threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ended.set()
 
     def read(self, size: int = BLOCK) -> bytes:
         read = b""
         while len(read) < size:
-            whole = self.whole.is_set()  # asked before: what comes between is read then
+            ended = self.ended.is_set()  # asked before: what comes between is read then
             block = self.file.read(size - len(read))
             read += block
-            if whole and not block:
+            if ended and not block:
                 break
             if not block:
-                self.whole.wait(0.01)
+                self.ended.wait(0.01)  # no call tells that a file has grown
         return read
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self.file.seek(offset, whence)
-
-
-@contextmanager
-def growing(file: BinaryIO) -> Iterator[Growing]:
-    """It is whole, or has all that it will ever have, at the end of the block."""
-    growing = Growing(file)
-    try:
-        yield growing
-    finally:
-        growing.whole.set()
 
 
 class Packing:

@@ -65,40 +65,37 @@ def pack_database(
     """
     proof = pyrage.x25519.Identity.generate()
     everyone = [*recipients, proof.to_public()] if recipients else []
-    file.touch(mode=0o600, exist_ok=False)
+    file.touch(mode=0o600, exist_ok=False)  # before anything is in it
     with (
         file.open("rb") as source,
         ThreadPoolExecutor(1) as beside,
-        archive.growing(source) as written,
-        engine.snapshot(file.parent, progress, sound=sound) as snapshot,
-        file.open("wb") as target,
+        # An error ends the reader first, which the thread may be waiting for.
+        engine.read_through(file.parent) as reader,
     ):
+        with (
+            archive.Growing(source) as growing,
+            engine.snapshot(file.parent, progress, sound=sound) as snapshot,
+            file.open("wb") as target,
+        ):
 
-        def manifest(sha256: str, size: int) -> Manifest:
-            return Manifest(
-                created=created,
-                ytops=ytops.__version__,
-                engine=engine.name,
-                engine_version=engine.version,
-                facts=snapshot.facts(),
-                sha256=sha256,
-                size=size,
-                damage=snapshot.damage,
+            def manifest(sha256: str, size: int) -> Manifest:
+                return Manifest(
+                    created=created,
+                    ytops=ytops.__version__,
+                    engine=engine.name,
+                    engine_version=engine.version,
+                    facts=snapshot.facts(),
+                    sha256=sha256,
+                    size=size,
+                    damage=snapshot.damage,
+                )
+
+            payload = archive.Hashed(
+                snapshot.payload, lambda done: progress("Packing byte", done, snapshot.size)
             )
-
-        payload = archive.Hashed(
-            snapshot.payload, lambda done: progress("Packing byte", done, snapshot.size)
-        )
-        read_back = beside.submit(read_again, engine, written, file.parent, proof)
-        archive.pack(payload, manifest, target, everyone)
-    found = read_back.result()
+            read_again = beside.submit(archive.unpack, growing, reader, [proof])
+            archive.pack(payload, manifest, target, everyone)
+        found = read_again.result()
     if found.sha256 != payload.sha256.hexdigest():
         raise Damaged("What was written is not what was read: is the disk at fault?")
     return found
-
-
-def read_again(
-    engine: Engine, written: archive.Seekable, work: Path, proof: pyrage.x25519.Identity
-) -> Manifest:
-    with engine.read_through(work) as reader:
-        return archive.unpack(written, reader, [proof])

@@ -16,12 +16,13 @@ from typing import IO, Any
 from ytops.backup.refusals import DoesNotFit, Refusal
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
-LIBC = ctypes.CDLL(None)  # here: after a fork, another thread may have left its loader locked
 PIPE = 1 << 20  # bytes; Linux gives 65,536, and both ends would wait for each other often
 
 
 class ToolFailed(Refusal):
     """With what the tool said."""
+
+    tool = ""
 
 
 def check_version(tool: str, server: int) -> None:
@@ -44,7 +45,7 @@ def check_version(tool: str, server: int) -> None:
 def die_with(parent: int) -> None:
     """In the child, before it becomes the tool: killed when we are, however that happens."""
     if sys.platform == "linux":
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # we are gone already
             os._exit(1)
 
@@ -66,8 +67,6 @@ def running(
     try:
         widen(process.stdin or process.stdout)
         yield process
-    except BrokenPipeError:
-        pass  # it has ended before its input: what it said tells why
     except BaseException:
         process.kill()
         raise
@@ -84,12 +83,14 @@ def running(
             if process.returncode > 0
             else (f"killed by {signal.Signals(-process.returncode).name}")
         )
-        raise ToolFailed(f"{command[0]} failed: {told or ended}")
+        failure = ToolFailed(f"{command[0]} failed: {told or ended}")
+        failure.tool = command[0]
+        raise failure
 
 
 def widen(pipe: IO[bytes] | None) -> None:
     if pipe and sys.platform == "linux":
-        with suppress(PermissionError):  # more than this system gives
+        with suppress(OSError):  # more than this system gives
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
 
 

@@ -18,7 +18,7 @@ from psycopg import errors
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from ytops.backup.archive import Writable
+from ytops.backup.archive import Sink, Writable
 from ytops.backup.engine import Progress, Snapshot, database_name
 from ytops.backup.manifest import Facts, Table, facts_of
 from ytops.backup.pg_like import create_like, set_like
@@ -143,12 +143,27 @@ class PostgreSQL:
     def read_through(self, work: Path) -> Iterator[Writable]:
         """pg_restore reads the list and all data of the archive, and writes nothing."""
         check_version("pg_restore", self.server_version)
-        command = ["pg_restore", f"--file={os.devnull}"]
+        tool = "pg_restore"
+        ended_early = False
+
+        def give(block: bytes) -> None:
+            nonlocal ended_early
+            try:
+                if not ended_early:
+                    stdin.write(block)
+            except BrokenPipeError:
+                ended_early = True  # what it said tells why
+
         try:
-            with running(command, {}, work, stdin=subprocess.PIPE) as reader:
-                yield cast(IO[bytes], reader.stdin)
+            with running([tool, f"--file={os.devnull}"], {}, work, stdin=subprocess.PIPE) as reader:
+                stdin = cast(IO[bytes], reader.stdin)
+                yield Sink(give)
         except ToolFailed as error:
+            if error.tool != tool:
+                raise
             raise Damaged(str(error)) from None
+        if ended_early:
+            raise Damaged(f"{tool} has ended before the archive.")
 
     @contextmanager
     def scratch(self, payload: Path, work: Path, options: Sequence[str]) -> Iterator[Facts]:

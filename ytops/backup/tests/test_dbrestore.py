@@ -8,10 +8,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 
 from channels_app.models import Channel
 from videos_app.models import Video
+from ytops.backup.tests.files import KEY
 from ytops.backup.tests.site import (
     METADATA,
     TITLE,
@@ -26,6 +28,25 @@ from ytops.backup.tests.site import (
 from ytops.tests.examples import CREDENTIALS
 
 pytestmark = pytest.mark.django_db
+
+
+def test_an_encrypted_one_comes_back_and_what_is_kept_is_encrypted_too(
+    site: Site, settings: LazySettings
+) -> None:
+    settings.BACKUP_RECIPIENTS = [str(KEY.to_public())]
+    (key := site.folder / "key").write_text(f"# mine\n{KEY}\n")
+    before = site.content()
+    name = backup_of(site)
+    (site.backups / f"{name}.manifest").unlink()  # only an aid
+    spoil(site)
+    spoilt = site.content()
+    settings.BACKUP_IDENTITY_FILE = str(key)
+    assert said("backup_drill").startswith(f"{name} comes back")
+    words = said("dbrestore", "--noinput")
+    assert site.content() == before
+    assert all(one.endswith((".zst.age", ".manifest")) for one in site.files())
+    go_back(words)
+    assert site.content() == spoilt
 
 
 def test_every_row_value_and_constraint_comes_back_and_goes_again(site: Site) -> None:

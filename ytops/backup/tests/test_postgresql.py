@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -44,8 +45,8 @@ def test_a_tool_that_is_older_than_the_server_is_refused_with_both_versions(
     before = site.state()
     [(version,)] = server("SELECT split_part(current_setting('server_version'), ' ', 1)")
     for tool, commands in (
-        ("pg_restore", [("dbbackup",), ("dbrestore", "--noinput"), ("backup_drill",)]),
         ("pg_dump", [("dbbackup",)]),
+        ("pg_restore", [("dbbackup",), ("dbrestore", "--noinput"), ("backup_drill",)]),
     ):
         tools(tool, f"echo '{tool} (PostgreSQL) 15.2 (Debian 15.2-1)'")
         for command in commands:
@@ -72,9 +73,9 @@ def test_a_tool_that_is_missing_is_refused_with_the_server_s_version(
     before = site.state()
     (empty := site.folder / "empty").mkdir()
     monkeypatch.setenv("PATH", str(empty))
-    for command, tool in ((("dbbackup",), "pg_dump"), (("dbrestore", "--noinput"), "pg_restore")):
+    for command in (("dbbackup",), ("dbrestore", "--noinput")):
         code, words = refused(*command)
-        assert (code, f"{tool} is not installed, and the server is PostgreSQL " in words) == (
+        assert (code, "pg_restore is not installed, and the server is PostgreSQL " in words) == (
             4,
             True,
         )
@@ -103,6 +104,16 @@ def test_a_pg_dump_that_does_not_come_to_its_end_leaves_nothing(
         tools("pg_dump", VERSION + script)
         got, message = refused("dbbackup")
         assert (got, message.startswith(words)) == (code, True), message
+    assert site.state() == before
+
+
+def test_one_that_is_told_to_end_waits_for_no_tool(site: Site, tools: Callable[..., None]) -> None:
+    before = site.state()
+    tools("pg_restore", VERSION + "exec sleep 600")
+    tools("pg_dump", VERSION + '{real} "$@"; sleep 0.2; kill -TERM $PPID; exec sleep 600')
+    with pytest.raises(SystemExit) as ended:
+        said("dbbackup")
+    assert ended.value.code == 128 + signal.SIGTERM
     assert site.state() == before
 
 

@@ -54,12 +54,9 @@ def owner(site: Site, role: Callable[..., str]) -> str:
     """The owner of the site and all that is in it, who may make databases and nothing else."""
     name = role("CREATEDB")
     server("ALTER DATABASE {} OWNER TO {}", site.name, name)
-    for kind, relation in server(
-        "SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relname FROM pg_class "
-        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r')",
-        database=site.name,
-    ):
-        server(f"ALTER {kind} {{}} OWNER TO {{}}", relation, name, database=site.name)
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    for (table,) in server(tables, database=site.name):
+        server("ALTER TABLE {} OWNER TO {}", table, name, database=site.name)
     connected_as(USER=name)
     return name
 

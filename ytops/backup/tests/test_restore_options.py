@@ -17,7 +17,6 @@ from ytops.backup.tests.site import (
     Good,
     Site,
     backup_of,
-    go_back,
     refused,
     said,
     spoil,
@@ -92,25 +91,6 @@ def test_secrets_that_nothing_opened_come_back_as_they_were(
     lost: Secret = Channel.objects.get(name="lost").credentials
     settings.FERNET_KEYS = ["a key that is lost"]
     assert lost.reveal() == CREDENTIALS
-
-
-def test_an_encrypted_one_comes_back_and_what_is_kept_is_encrypted_too(
-    site: Site, settings: LazySettings
-) -> None:
-    settings.BACKUP_RECIPIENTS = [str(KEY.to_public())]
-    (key := site.folder / "key").write_text(f"# mine\n{KEY}\n")
-    before = site.content()
-    name = backup_of(site)
-    (site.backups / f"{name}.manifest").unlink()  # only an aid
-    spoil(site)
-    spoilt = site.content()
-    settings.BACKUP_IDENTITY_FILE = str(key)
-    assert said("backup_drill").startswith(f"{name} comes back")
-    words = said("dbrestore", "--noinput")
-    assert site.content() == before
-    assert all(one.endswith((".zst.age", ".manifest")) for one in site.files())
-    go_back(words)
-    assert site.content() == spoilt
 
 
 def test_the_signals_of_dbbackup_are_sent(site: Site) -> None:
